@@ -1,0 +1,46 @@
+"""What the chat service needs of an engine, whichever it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Protocol
+
+from engine import EngineInfo, Sampling, Stats, Step
+
+Message = Mapping[str, str]
+
+
+class BackendRun(Protocol):
+    """One answer in the making: iterate it for its steps, from one thread; cancel it from any."""
+
+    @property
+    def phase(self) -> str:
+        """`queued`, `prefill`, `decode` or `done`."""
+        ...
+
+    @property
+    def prompt(self) -> tuple[int, ...]:
+        """Token ids of the prompt."""
+        ...
+
+    @property
+    def stats(self) -> Stats: ...
+
+    def __iter__(self) -> Iterator[Step]: ...
+
+    def cancel(self) -> None: ...
+
+
+class Backend(Protocol):
+    """A loaded model that answers; `engine.Engine` is one."""
+
+    @property
+    def info(self) -> EngineInfo: ...
+
+    def chat(self, messages: Sequence[Message], sampling: Sampling) -> BackendRun:
+        """Answer the conversation; raises EngineError, `ContextOverflow` among others, before any step."""
+        ...
+
+    def chat_tokens(self, messages: Sequence[Message]) -> list[int]: ...
+
+    def close(self) -> None: ...

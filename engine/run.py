@@ -1,0 +1,94 @@
+"""One answer in the making: what the caller of the engine holds, and what the engine thread feeds."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from engine.errors import EngineError
+
+FinishReason = Literal["stop", "length", "cancelled"]
+Phase = Literal["queued", "prefill", "decode", "done"]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One generated token.
+
+    token: its id, None on the last step of a cancelled run. text: what can be shown because of it, "" while half a
+    character or a possible stop string is held back. logprob: natural logarithm of its probability before
+    temperature and truncation. top: the likeliest (id, logprob) pairs, as many as `Sampling.logprobs` asked.
+    finish_reason: set on the last step only.
+    """
+
+    token: int | None
+    text: str
+    logprob: float
+    top: tuple[tuple[int, float], ...] = ()
+    finish_reason: FinishReason | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """Figures of a run so far; tokens are counts, times are seconds."""
+
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    new_tokens: int = 0
+    queue_seconds: float = 0.0
+    prefill_seconds: float = 0.0
+    decode_seconds: float = 0.0
+    ttft_seconds: float = 0.0
+    seed: int = 0
+
+    @property
+    def tokens_per_second(self) -> float:
+        """Speed of decoding; the first token belongs to the prefill."""
+        return (self.new_tokens - 1) / self.decode_seconds if self.new_tokens > 1 and self.decode_seconds else 0.0
+
+
+class Run:
+    """An answer under way: iterate for its steps, from one thread; `cancel` from any.
+
+    Iterating raises the EngineError that ended the run, after the steps that came before it. Leaving the loop
+    early does not stop the run: call `cancel`.
+    """
+
+    def __init__(self, prompt: tuple[int, ...], seed: int) -> None:
+        self.prompt = prompt
+        self.phase: Phase = "queued"
+        self.stats = Stats(prompt_tokens=len(prompt), seed=seed)
+        self._steps: queue.SimpleQueue[Step | EngineError] = queue.SimpleQueue()
+        self._cancelled = threading.Event()
+        self._ended = False
+
+    def __iter__(self) -> Iterator[Step]:
+        while not self._ended:
+            item = self._steps.get()
+            if isinstance(item, EngineError):
+                self._ended = True
+                raise item
+            self._ended = item.finish_reason is not None
+            yield item
+
+    def cancel(self) -> None:
+        """End the run: at most one more token, also while it is queued or prefilling."""
+        self._cancelled.set()
+
+    @property
+    def cancelled(self) -> bool:
+        return self._cancelled.is_set()
+
+    def emit(self, step: Step) -> None:
+        """Called by the engine thread only."""
+        if step.finish_reason is not None:
+            self.phase = "done"
+        self._steps.put(step)
+
+    def fail(self, error: EngineError) -> None:
+        """Called by the engine thread only: ends the run with an error."""
+        self.phase = "done"
+        self._steps.put(error)
