@@ -1,0 +1,192 @@
+"""A loaded model that answers: the engine's public face."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from engine.checkpoint import open_checkpoint
+from engine.errors import ContextOverflow, EngineError, InvalidPrompt, OutOfMemory, UnsupportedModel
+from engine.info import EngineInfo, installed_version
+from engine.model import Model
+from engine.run import Run
+from engine.sampler import Sampler
+from engine.sampling import Sampling
+from engine.scheduler import PREFILL_CHUNK, Job, Scheduler
+from engine.template import ChatTemplate, encode_chat
+from engine.tokenizer import Tokenizer
+
+# Room for a long conversation; a model trained for more takes its KV memory only when asked for it.
+DEFAULT_CONTEXT = 8192
+# Runs that are served at once; further ones wait their turn.
+SLOTS = 4
+DTYPES: Mapping[str, torch.dtype] = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+
+class Engine:
+    """A model with its tokenizer, chat template and KV cache. Safe to use from many threads.
+
+    All torch work is done by one thread of the engine's own; `close` ends it.
+    """
+
+    def __init__(
+        self, model: Model, tokenizer: Tokenizer, template: ChatTemplate, info: EngineInfo, threads: int | None = None
+    ) -> None:
+        self.info = info
+        self._model = model
+        self._tokenizer = tokenizer
+        self._template = template
+        self._scheduler = Scheduler(model, tokenizer, SLOTS, threads)
+
+    @classmethod
+    def load(
+        cls,
+        path: str | Path,
+        *,
+        device: str = "auto",
+        dtype: str = "auto",
+        context: int | None = None,
+        threads: int | None = None,
+        on_progress: Callable[[float], None] | None = None,
+    ) -> Engine:
+        """Load a model.
+
+        path: a GGUF file, or a folder that holds one. device: `auto`, `cpu`, `cuda`... dtype: `auto`, `float32` or
+        `bfloat16`. context: tokens a conversation may have, by default what the model was trained for, up to
+        8,192. threads: CPU threads, by default one a physical core. on_progress: hears the share done, 0 to 1.
+
+        Raises ModelNotFound, ModelFormatError, UnsupportedModel or OutOfMemory.
+        """
+        if threads is not None and threads < 1:
+            raise EngineError(f"threads must be at least 1, not {threads}")
+        torch_device, torch_dtype = _placement(device, dtype)
+        checkpoint = open_checkpoint(Path(path))
+        config = checkpoint.config
+        if context is None:
+            context = min(config.context_length, DEFAULT_CONTEXT)
+        if not 1 <= context <= config.context_length:
+            raise UnsupportedModel(
+                checkpoint.name, f"a context of {context:,} was asked for, but it has 1 to {config.context_length:,}"
+            )
+        with ThreadPoolExecutor(1) as executor:
+            digest = executor.submit(_digest, checkpoint.path)
+            try:
+                weights = checkpoint.weights(torch_dtype, torch_device, on_progress)
+            except (MemoryError, RuntimeError) as error:
+                size = checkpoint.parameters * torch_dtype.itemsize / 2**20
+                raise OutOfMemory(
+                    f"{checkpoint.name} needs {size:,.0f} MiB for its weights, which could not be had: "
+                    "close other programs or choose a smaller model"
+                ) from error
+        info = EngineInfo(
+            name=checkpoint.name,
+            architecture=config.architecture,
+            parameters=checkpoint.parameters,
+            quantization=checkpoint.quantization,
+            context=context,
+            vocabulary=config.vocab_size,
+            device=str(torch_device),
+            dtype=str(torch_dtype).removeprefix("torch."),
+            kernels=f"dense {torch_dtype}".replace("torch.", ""),
+            digest=digest.result(),
+            version=installed_version(),
+        )
+        return cls(Model(config, weights, context), checkpoint.tokenizer, checkpoint.template, info, threads)
+
+    def chat(self, messages: Sequence[Mapping[str, str]], sampling: Sampling | None = None) -> Run:
+        """Answer a conversation of {"role", "content"} messages; if the last is the assistant's, go on with it.
+
+        Raises ContextOverflow if it does not fit, TemplateError if the model's template refuses it.
+        """
+        return self.generate(self.chat_tokens(messages), sampling)
+
+    def chat_tokens(self, messages: Sequence[Mapping[str, str]]) -> list[int]:
+        """The prompt `chat` would use, as token ids. Message content never becomes a control token."""
+        return encode_chat(self._tokenizer, self._template, messages)
+
+    def generate(self, prompt: str | Sequence[int], sampling: Sampling | None = None) -> Run:
+        """Continue a prompt, ordinary text or token ids.
+
+        Raises InvalidPrompt if it is empty or holds unknown ids, ContextOverflow if it does not fit.
+        """
+        sampling = sampling or Sampling()
+        tokens = tuple(self._prompt_tokens(prompt))
+        if len(tokens) >= self.info.context:
+            raise ContextOverflow(need=len(tokens) + 1, have=self.info.context)
+        seed = secrets.randbits(63) if sampling.seed is None else sampling.seed
+        run = Run(tokens, seed)
+        sampler = Sampler(sampling, seed, tokens, self.info.vocabulary)
+        self._scheduler.submit(Job(run, sampling, sampler, self.info.context))
+        return run
+
+    def tokenize(self, text: str) -> list[int]:
+        """Token ids of ordinary text; a typed control token is text."""
+        return self._tokenizer.encode(text)
+
+    def detokenize(self, tokens: Sequence[int]) -> str:
+        """Text of token ids; raises InvalidPrompt for ids outside the vocabulary."""
+        return self._tokenizer.decode(self._checked(tokens))
+
+    def logits(self, tokens: Sequence[int]) -> Tensor:
+        """Logits after each of `tokens`, without sampling: float32 [T, vocab] on the CPU."""
+        ids = self._prompt_tokens(tokens)
+        if len(ids) > self.info.context:
+            raise ContextOverflow(need=len(ids), have=self.info.context)
+        return self._scheduler.call(lambda: self._all_logits(ids))
+
+    def close(self) -> None:
+        """Stop the engine's thread; runs under way end with EngineClosed. Safe to call twice."""
+        self._scheduler.close()
+
+    def __enter__(self) -> Engine:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def _prompt_tokens(self, prompt: str | Sequence[int]) -> list[int]:
+        if isinstance(prompt, str):
+            begin = [self._tokenizer.bos_id] if self._tokenizer.add_bos else []
+            prompt = [token for token in begin if token is not None] + self._tokenizer.encode(prompt)
+        if not prompt:
+            raise InvalidPrompt("the prompt is empty: write something first")
+        return self._checked(prompt)
+
+    def _checked(self, tokens: Sequence[int]) -> list[int]:
+        for token in tokens:
+            if not 0 <= token < self._tokenizer.vocabulary:
+                raise InvalidPrompt(f"there is no token {token}: ids go from 0 to {self._tokenizer.vocabulary - 1}")
+        return list(tokens)
+
+    def _all_logits(self, tokens: list[int]) -> Tensor:
+        cache = self._model.new_cache(len(tokens))
+        chunks = torch.tensor(tokens, device=self._model.device).split(PREFILL_CHUNK)
+        return torch.cat([self._model.forward(chunk, cache, all_logits=True).cpu() for chunk in chunks])
+
+
+def _placement(device: str, dtype: str) -> tuple[torch.device, torch.dtype]:
+    """Resolve `auto`: a CUDA device if there is one, float32 on the CPU and bfloat16 elsewhere."""
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch_device = torch.device(device)
+        torch.empty(1, device=torch_device)
+    except (RuntimeError, AssertionError) as error:
+        raise EngineError(f"the device {device!r:.40} cannot be used here: choose auto or cpu") from error
+    if dtype == "auto":
+        dtype = "float32" if torch_device.type == "cpu" else "bfloat16"
+    if dtype not in DTYPES:
+        raise EngineError(f"unknown dtype {dtype!r:.40}: choose auto, {' or '.join(DTYPES)}")
+    return torch_device, DTYPES[dtype]
+
+
+def _digest(path: Path) -> str:
+    """SHA-256 of the file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

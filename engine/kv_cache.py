@@ -1,0 +1,96 @@
+"""Keys and values of the tokens already computed, and the slots that keep them between runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from engine.errors import OutOfMemory
+
+
+class KVCache:
+    """Keys and values of one sequence, each [layers, kv_heads, capacity, head_dim], filled up to `length`.
+
+    Setting `length` lower forgets the tokens after it. Raises OutOfMemory if it cannot be allocated.
+    """
+
+    def __init__(self, shape: tuple[int, int, int, int], dtype: torch.dtype, device: torch.device) -> None:
+        try:
+            # Uninitialised, so that the system hands out pages only as tokens come.
+            self.keys = torch.empty(shape, dtype=dtype, device=device)
+            self.values = torch.empty(shape, dtype=dtype, device=device)
+        except RuntimeError as error:
+            layers, heads, capacity, width = shape
+            size = 2 * layers * heads * capacity * width * dtype.itemsize / 2**20
+            raise OutOfMemory(
+                f"the KV cache for {capacity:,} tokens needs {size:,.0f} MiB, which could not be had: "
+                "choose a smaller context"
+            ) from error
+        self.capacity = shape[2]
+        self.length = 0
+
+    def append(self, layer: int, start: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+        """Write `key` and `value`, [T, kv_heads, head_dim], from position `start` on in one layer.
+
+        Returns that layer's keys and values up to the end of what was written: [kv_heads, start + T, head_dim].
+        """
+        end = start + len(key)
+        self.keys[layer, :, start:end] = key.transpose(0, 1)
+        self.values[layer, :, start:end] = value.transpose(0, 1)
+        return self.keys[layer, :, :end], self.values[layer, :, :end]
+
+
+class Slot:
+    """A cache with the token ids it holds, free or used by one run."""
+
+    def __init__(self, cache: KVCache) -> None:
+        self.cache = cache
+        self.tokens: list[int] = []
+        self.free = True
+        self.last_used = 0
+
+    def common_prefix(self, prompt: Sequence[int]) -> int:
+        """How many leading tokens of `prompt` the slot already holds."""
+        limit = min(len(self.tokens), len(prompt))
+        return next((i for i in range(limit) if self.tokens[i] != prompt[i]), limit)
+
+    def rewind(self, length: int) -> None:
+        """Forget all but the first `length` tokens."""
+        del self.tokens[length:]
+        self.cache.length = length
+
+
+class SlotPool:
+    """A fixed number of slots, made when first needed; a free one serves the prompt it shares most with."""
+
+    def __init__(self, count: int, new_cache: Callable[[], KVCache]) -> None:
+        self._count = count
+        self._new_cache = new_cache
+        self._slots: list[Slot] = []
+        self._clock = 0
+
+    def acquire(self, prompt: Sequence[int]) -> Slot | None:
+        """A free slot, rewound to the longest prefix it shares with `prompt`; None if all are in use.
+
+        At least the last prompt token is left to compute, since its logits are wanted. Without a shared prefix a
+        new slot is made before an old one is emptied, the least recently used first.
+        """
+        free = [slot for slot in self._slots if slot.free]
+        best = max(free, key=lambda slot: (slot.common_prefix(prompt), -slot.last_used), default=None)
+        if best is None or best.common_prefix(prompt) == 0:
+            if len(self._slots) < self._count:
+                best = Slot(self._new_cache())
+                self._slots.append(best)
+        if best is None:
+            return None
+        best.rewind(min(best.common_prefix(prompt), len(prompt) - 1))
+        best.free = False
+        self._clock += 1
+        best.last_used = self._clock
+        return best
+
+    def release(self, slot: Slot) -> None:
+        """Give a slot back; what it holds stays for the next prompt that begins alike."""
+        slot.free = True

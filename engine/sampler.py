@@ -1,0 +1,97 @@
+"""Chooses the next token from the logits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from engine.errors import EngineError, InvalidSampling
+from engine.sampling import Sampling
+
+
+class Choice(NamedTuple):
+    """A token, its logprob under the model's own distribution, and the likeliest (id, logprob) pairs."""
+
+    token: int
+    logprob: float
+    top: tuple[tuple[int, float], ...]
+
+
+class Sampler:
+    """The sampling state of one run: its random generator and the tokens seen so far.
+
+    The order is penalties and bias, top-k, temperature, top-p, min-p, then one draw by inverse distribution. Each
+    filter works on what the one before it kept, renormalised. The same settings, seed and logits give the same
+    tokens.
+    """
+
+    def __init__(self, sampling: Sampling, seed: int, prompt: Sequence[int], vocab_size: int) -> None:
+        self.sampling = sampling
+        self._generator = torch.Generator().manual_seed(seed)
+        self._seen: Tensor | None = None
+        self._counts: Tensor | None = None
+        self._bias: Tensor | None = None
+        if sampling.repetition_penalty != 1.0:
+            self._seen = torch.zeros(vocab_size, dtype=torch.bool)
+            self._seen[torch.tensor(prompt)] = True
+        if sampling.presence_penalty or sampling.frequency_penalty:
+            self._counts = torch.zeros(vocab_size)
+        if sampling.logit_bias:
+            if (highest := max(sampling.logit_bias)) >= vocab_size:
+                raise InvalidSampling(f"logit_bias names token {highest}, but the vocabulary ends at {vocab_size - 1}")
+            self._bias = torch.zeros(vocab_size)
+            for token, bias in sampling.logit_bias.items():
+                self._bias[token] = bias
+
+    def choose(self, logits: Tensor) -> Choice:
+        """Pick from float32 logits [vocab]; raises EngineError if they are not numbers."""
+        normaliser = float(logits.logsumexp(dim=-1))
+        if normaliser != normaliser:
+            raise EngineError("the model computed values that are not numbers: the file may be damaged, fetch it again")
+        adjusted = self._adjust(logits)
+        token = int(adjusted.argmax()) if self.sampling.temperature == 0.0 else self._draw(adjusted)
+        self._remember(token)
+        top: tuple[tuple[int, float], ...] = ()
+        if self.sampling.logprobs:
+            values, ids = logits.topk(min(self.sampling.logprobs, len(logits)))
+            top = tuple(zip(ids.tolist(), (values - normaliser).tolist(), strict=True))
+        return Choice(token, float(logits[token]) - normaliser, top)
+
+    def _adjust(self, logits: Tensor) -> Tensor:
+        """Apply bias and penalties, into a copy if there are any."""
+        sampling = self.sampling
+        if self._seen is not None:
+            penalty = sampling.repetition_penalty
+            penalised = torch.where(logits > 0, logits / penalty, logits * penalty)
+            logits = torch.where(self._seen, penalised, logits)
+        if self._counts is not None:
+            present = (self._counts > 0) * sampling.presence_penalty
+            logits = logits - present - self._counts * sampling.frequency_penalty
+        return logits if self._bias is None else logits + self._bias
+
+    def _draw(self, logits: Tensor) -> int:
+        sampling = self.sampling
+        if sampling.top_k and sampling.top_k < len(logits):
+            kept, ids = logits.topk(sampling.top_k)
+        else:
+            kept, ids = logits.sort(descending=True)
+        # Double precision, so that no probability of the tail is rounded away from the sums below.
+        probabilities = (kept.double() / sampling.temperature).softmax(dim=-1)
+        if sampling.top_p < 1.0:
+            before = probabilities.cumsum(dim=-1) - probabilities
+            probabilities = probabilities[before < sampling.top_p]
+        if sampling.min_p:
+            probabilities = probabilities[probabilities >= sampling.min_p * probabilities[0]]
+        cumulative = probabilities.cumsum(dim=-1)
+        point = torch.rand(1, dtype=torch.float64, generator=self._generator) * cumulative[-1]
+        index = int(torch.searchsorted(cumulative, point, right=True))
+        return int(ids[min(index, len(probabilities) - 1)])
+
+    def _remember(self, token: int) -> None:
+        if self._seen is not None:
+            self._seen[token] = True
+        if self._counts is not None:
+            self._counts[token] += 1
