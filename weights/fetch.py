@@ -52,10 +52,10 @@ def fetch(
     """The model's file in the models folder, verified; downloaded first where it is absent or damaged.
 
     on_progress: called from this thread with bytes done and bytes in all of the download. One process fetches
-    at a time, the others wait for it. The file appears under its name only when it is complete, verified and on
-    disk; whatever happens before leaves nothing behind.
-    Raises Offline, DownloadFailed, DigestMismatch, DiskFull, FolderNotWritable; FetchCancelled once `cancel` is
-    set.
+    at a time, the others wait for it. The file appears under its name only when it is complete, verified and
+    on disk; whatever happens before leaves nothing behind.
+    Raises Offline, DownloadFailed, DigestMismatch, DiskFull, FolderNotWritable, and FetchCancelled once
+    `cancel` is set.
     """
     cancel = cancel or threading.Event()
     target = entry.path_in(folder)

@@ -1,0 +1,1 @@
+"""The application: conversations, the page, the command line."""

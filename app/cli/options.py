@@ -1,0 +1,49 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from weights import DEFAULT
+
+DEBUG = "app.cli.debug"
+
+
+def _remember(context: click.Context, parameter: click.Parameter, value: bool) -> None:
+    if value:
+        context.find_root().meta[DEBUG] = True
+
+
+debug_option = click.option(
+    "--debug",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_remember,
+    help="Show the traceback of an error.",
+)
+home_option = click.option(
+    "--home",
+    type=click.Path(path_type=Path),
+    help="Data folder, with the conversations (FIRESIDE_HOME).",
+)
+models_option = click.option(
+    "--models",
+    "models_dir",
+    type=click.Path(path_type=Path),
+    help="Folder of the downloaded models (FIRESIDE_MODELS).",
+)
+model_option = click.option(
+    "--model",
+    default=DEFAULT.name,
+    show_default=True,
+    metavar="NAME|PATH",
+    help="A name of 'fireside models', a .gguf file, or a folder that holds one.",
+)
+
+
+def wants_debug(context: click.Context | None) -> bool:
+    """Whether --debug was given, before or after the command's name."""
+    return context is not None and bool(context.meta.get(DEBUG))
