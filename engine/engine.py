@@ -14,6 +14,7 @@ from torch import Tensor
 from engine.checkpoint import open_checkpoint
 from engine.errors import ContextOverflow, EngineError, InvalidPrompt, OutOfMemory, UnsupportedModel
 from engine.info import EngineInfo, installed_version
+from engine.linear import best_linear
 from engine.model import Model
 from engine.run import Run
 from engine.sampler import Sampler
@@ -93,7 +94,7 @@ class Engine:
             vocabulary=config.vocab_size,
             device=str(torch_device),
             dtype=str(torch_dtype).removeprefix("torch."),
-            kernels=f"dense {torch_dtype}".replace("torch.", ""),
+            kernels=best_linear(torch_device, torch_dtype).kernel,
             digest=digest.result(),
             version=installed_version(),
         )

@@ -14,6 +14,7 @@ from engine.config import ModelConfig
 from engine.dequantize import dequantize
 from engine.errors import ModelFormatError, UnsupportedModel
 from engine.gguf_file import GGUFFile
+from engine.linear import best_linear
 from engine.model import LayerWeights, ModelWeights
 from engine.template import ChatTemplate
 from engine.tokenizer import Tokenizer
@@ -59,8 +60,9 @@ class GGUFCheckpoint:
     def weights(
         self, dtype: torch.dtype, device: torch.device, on_progress: Callable[[float], None] | None = None
     ) -> ModelWeights:
-        """Dequantise every tensor. on_progress hears the share that is done, 0 to 1."""
+        """Dequantise every tensor and lay it out for the device. on_progress hears the share that is done, 0 to 1."""
         config = self.config
+        linear = best_linear(device, dtype)
 
         def load(name: str, *shape: int) -> Tensor:
             return self._load(name, shape).to(device=device, dtype=dtype)
@@ -79,11 +81,11 @@ class GGUFCheckpoint:
             layers.append(
                 LayerWeights(
                     attention_norm=load(block + "attn_norm.weight", hidden),
-                    qkv=torch.cat(projections),
-                    output=load(block + "attn_output.weight", hidden, query),
+                    qkv=linear(torch.cat(projections)),
+                    output=linear(load(block + "attn_output.weight", hidden, query)),
                     mlp_norm=load(block + "ffn_norm.weight", hidden),
-                    gate_up=torch.cat(gates),
-                    down=load(block + "ffn_down.weight", hidden, inner),
+                    gate_up=linear(torch.cat(gates)),
+                    down=linear(load(block + "ffn_down.weight", hidden, inner)),
                 )
             )
             if on_progress:
@@ -91,7 +93,7 @@ class GGUFCheckpoint:
         embedding = load("token_embd.weight", config.vocab_size, hidden)
         tied = "output.weight" not in self._file.tensors
         head = embedding if tied else load("output.weight", config.vocab_size, hidden)
-        weights = ModelWeights(embedding, tuple(layers), load("output_norm.weight", hidden), head)
+        weights = ModelWeights(embedding, tuple(layers), load("output_norm.weight", hidden), linear(head))
         if on_progress:
             on_progress(1.0)
         return weights

@@ -10,31 +10,32 @@ from torch import Tensor
 
 from engine.config import ModelConfig
 from engine.kv_cache import KVCache
+from engine.linear import Linear
 
 
 @dataclass(frozen=True, slots=True)
 class LayerWeights:
-    """One decoder layer; matrices are [outputs, inputs], as `F.linear` takes them.
+    """One decoder layer.
 
     Projections that read the same input are stacked, so that a layer is four products instead of seven.
     """
 
     attention_norm: Tensor  # [hidden]
-    qkv: Tensor  # [(heads + 2 * kv_heads) * head_dim, hidden]
-    output: Tensor  # [hidden, heads * head_dim]
+    qkv: Linear  # hidden to (heads + 2 * kv_heads) * head_dim
+    output: Linear  # heads * head_dim to hidden
     mlp_norm: Tensor  # [hidden]
-    gate_up: Tensor  # [2 * intermediate, hidden]
-    down: Tensor  # [hidden, intermediate]
+    gate_up: Linear  # hidden to 2 * intermediate
+    down: Linear  # intermediate to hidden
 
 
 @dataclass(frozen=True, slots=True)
 class ModelWeights:
-    """All parameters of a model; `head` is `embedding` itself where the two are tied."""
+    """All parameters of a model; where the head is tied it has the embedding's numbers."""
 
     embedding: Tensor  # [vocab, hidden]
     layers: tuple[LayerWeights, ...]
     norm: Tensor  # [hidden]
-    head: Tensor  # [vocab, hidden]
+    head: Linear  # hidden to vocab
 
 
 class Model:
@@ -67,16 +68,17 @@ class Model:
         hidden = F.embedding(tokens, self.weights.embedding)
         for index, layer in enumerate(self.weights.layers):
             normed = F.rms_norm(hidden, (config.hidden_size,), layer.attention_norm, config.rms_norm_eps)
-            attended = self._attention(F.linear(normed, layer.qkv), cos, sin, mask, cache, index, start)
-            hidden = hidden + F.linear(attended, layer.output)
+            attended = self._attention(layer.qkv(normed), cos, sin, mask, cache, index, start)
+            hidden = hidden + layer.output(attended)
             normed = F.rms_norm(hidden, (config.hidden_size,), layer.mlp_norm, config.rms_norm_eps)
-            gate, up = F.linear(normed, layer.gate_up).chunk(2, dim=-1)
-            hidden = hidden + F.linear(F.silu(gate) * up, layer.down)
+            gate, up = layer.gate_up(normed).chunk(2, dim=-1)
+            hidden = hidden + layer.down(F.silu(gate) * up)
         cache.length = end
         if not all_logits:
-            hidden = hidden[-1]
+            hidden = hidden[-1:]
         hidden = F.rms_norm(hidden, (config.hidden_size,), self.weights.norm, config.rms_norm_eps)
-        return F.linear(hidden, self.weights.head).float()
+        logits = self.weights.head(hidden).float()
+        return logits if all_logits else logits[0]
 
     def _attention(
         self, qkv: Tensor, cos: Tensor, sin: Tensor, mask: Tensor | None, cache: KVCache, layer: int, start: int
