@@ -1,0 +1,28 @@
+"""What is kept: conversations as trees of messages, and presets, in SQLite."""
+
+from __future__ import annotations
+
+from app.store.errors import (
+    DatabaseDamaged,
+    DatabaseNewer,
+    HomeLocked,
+    HomeNotWritable,
+    NotFound,
+    StoreError,
+)
+from app.store.records import Conversation, Hit, Message, Preset
+from app.store.store import Store
+
+__all__ = [
+    "Conversation",
+    "DatabaseDamaged",
+    "DatabaseNewer",
+    "Hit",
+    "HomeLocked",
+    "HomeNotWritable",
+    "Message",
+    "NotFound",
+    "Preset",
+    "Store",
+    "StoreError",
+]

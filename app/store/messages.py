@@ -1,0 +1,213 @@
+"""Messages: the nodes of a conversation's tree, in all its branches."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from app.store.errors import NotFound
+from app.store.ids import IdSource
+from app.store.records import JSON_COLUMNS, Hit, Message, Role, Status, column_names
+from app.store.search import MATCH_END, MATCH_START, fts_query, snippet_pieces
+from app.store.text import now, storable, to_json
+
+if TYPE_CHECKING:
+    from app.store.database import Database
+
+# The identity of a message and its place in the tree never change, so a path cannot run in a circle.
+FIXED = frozenset({"id", "conversation_id", "parent_id", "role", "created_at"})
+COLUMNS = column_names(Message)
+CHANGEABLE = frozenset(COLUMNS) - FIXED
+BLOBS = frozenset({"token_ids", "token_logprobs"})
+WITHOUT_BLOBS = ", ".join(f"NULL AS {name}" if name in BLOBS else f"messages.{name}" for name in COLUMNS)
+SNIPPET_TOKENS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Growth:
+    """How a streaming answer stands: what `Messages.grow` writes."""
+
+    message_id: str
+    columns: Mapping[str, Any]
+
+
+class Messages:
+    """The messages of one database.
+
+    Methods that take an id raise NotFound. Those that list messages leave out the BLOBs of token ids and
+    probabilities (None there), which are ten times the size of the text; `get` reads them.
+    """
+
+    def __init__(self, database: Database, ids: IdSource) -> None:
+        self._database = database
+        self._ids = ids
+
+    def add(
+        self,
+        conversation_id: str,
+        *,
+        parent_id: str | None,
+        role: Role,
+        content: str = "",
+        status: Status = "complete",
+        **columns: Any,
+    ) -> Message:
+        """Add a message below its parent (None: at the root) and make it the conversation's current leaf."""
+        id, time = self._ids.new(), now()
+        values = {
+            "id": id,
+            "conversation_id": storable(conversation_id),
+            "parent_id": parent_id,
+            "role": role,
+            "created_at": time,
+            **_storable({"content": content, "status": status, **columns}),
+        }
+        with self._database.write() as db:
+            if not list(db.query("SELECT 1 FROM conversations WHERE id = ?", [values["conversation_id"]])):
+                raise NotFound("conversation", conversation_id)
+            if parent_id is not None and self.get(parent_id).conversation_id != conversation_id:
+                raise NotFound("message", parent_id)
+            marks = ", ".join("?" * len(values))
+            db.execute(f"INSERT INTO messages ({', '.join(values)}) VALUES ({marks})", list(values.values()))
+            db.execute(
+                "UPDATE conversations SET current_message_id = ?, updated_at = ? WHERE id = ?",
+                [id, time, values["conversation_id"]],
+            )
+            return self.get(id)
+
+    def get(self, id: str) -> Message:
+        with self._database.read() as db:
+            rows = list(db.query("SELECT * FROM messages WHERE id = ?", [storable(id)]))
+        if not rows:
+            raise NotFound("message", id)
+        return Message.from_row(rows[0])
+
+    def update(self, id: str, **columns: Any) -> Message:
+        """Change columns other than id, conversation_id, parent_id, role and created_at."""
+        with self._database.write() as db:
+            if columns:
+                _update(db, id, columns)
+            return self.get(id)
+
+    def grow(self, answers: list[Growth]) -> set[str]:
+        """Save streaming answers as they stand, in one transaction; ids of those that are still wanted.
+
+        An answer that is no longer streaming is left as it is. Not wanted: it is gone, or its conversation is
+        gone or in the trash.
+        """
+        with self._database.write() as db:
+            for answer in answers:
+                if answer.columns:
+                    _update(db, answer.message_id, answer.columns, " AND status = 'streaming'")
+            marks = ", ".join("?" * len(answers))
+            rows = db.query(
+                f"""SELECT messages.id FROM messages JOIN conversations ON conversations.id = conversation_id
+                    WHERE messages.id IN ({marks}) AND deleted_at IS NULL""",
+                [answer.message_id for answer in answers],
+            )
+            return {row["id"] for row in rows}
+
+    def interrupt(self) -> int:
+        """Mark answers that nobody is writing any more as interrupted; how many there were."""
+        with self._database.write() as db:
+            return db.execute(
+                "UPDATE messages SET status = 'interrupted' WHERE status = 'streaming'"
+            ).rowcount
+
+    def path(self, conversation_id: str, *, leaf_id: str | None = None) -> list[Message]:
+        """From the root to the current leaf, or to `leaf_id`; empty for an empty conversation."""
+        with self._database.read() as db:
+            rows = list(db.query("SELECT * FROM conversations WHERE id = ?", [storable(conversation_id)]))
+            if not rows:
+                raise NotFound("conversation", conversation_id)
+            leaf = rows[0]["current_message_id"] if leaf_id is None else storable(leaf_id)
+            found = db.query(
+                f"""WITH RECURSIVE ancestors (id) AS (
+                        SELECT ? UNION
+                        SELECT parent_id FROM messages JOIN ancestors USING (id) WHERE parent_id IS NOT NULL)
+                    SELECT {WITHOUT_BLOBS} FROM messages JOIN ancestors USING (id)
+                    WHERE conversation_id = ?""",
+                [leaf, rows[0]["id"]],
+            )
+            by_id = {row["id"]: Message.from_row(row) for row in found}
+        if leaf_id is not None and leaf not in by_id:
+            raise NotFound("message", leaf_id)
+        path = []
+        # Taking each message out ends the walk even if another tool has bent the tree into a circle.
+        while leaf is not None and (message := by_id.pop(leaf, None)):
+            path.append(message)
+            leaf = message.parent_id
+        return path[::-1]
+
+    def siblings(self, id: str) -> list[Message]:
+        """The message and the others with the same parent, oldest first."""
+        message = self.get(id)
+        with self._database.read() as db:
+            rows = db.query(
+                f"""SELECT {WITHOUT_BLOBS} FROM messages
+                    WHERE conversation_id = ? AND parent_id IS ? ORDER BY id""",
+                [message.conversation_id, message.parent_id],
+            )
+            return [Message.from_row(row) for row in rows]
+
+    def leaf(self, id: str) -> Message:
+        """The end of the branch that goes on from a message through the newest child each time."""
+        newest = "SELECT id FROM messages WHERE parent_id = ? ORDER BY id DESC LIMIT 1"
+        with self._database.read() as db:
+            seen: set[str] = set()
+            leaf = id
+            while leaf not in seen and (rows := list(db.query(newest, [storable(leaf)]))):
+                seen.add(leaf)
+                leaf = rows[0]["id"]
+        return self.get(leaf)
+
+    def search(self, query: str, limit: int = 50) -> list[Hit]:
+        """Messages of any branch that have all the words, newest first; any text is a valid query.
+
+        Conversations in the trash are left out.
+        """
+        words = fts_query(query)
+        if not words:
+            return []
+        with self._database.read() as db:
+            # CROSS JOIN keeps the index outermost, which yields the newest first without sorting all matches.
+            rows = db.query(
+                """SELECT m.id, m.conversation_id, c.title, m.role, m.created_at,
+                          snippet(messages_fts, 0, ?, ?, '…', ?) AS snippet
+                   FROM messages_fts CROSS JOIN messages m ON m.rowid = messages_fts.rowid
+                        CROSS JOIN conversations c ON c.id = m.conversation_id
+                   WHERE messages_fts MATCH ? AND c.deleted_at IS NULL
+                   ORDER BY messages_fts.rowid DESC LIMIT ?""",
+                [MATCH_START, MATCH_END, SNIPPET_TOKENS, words, limit],
+            )
+            return [
+                Hit(
+                    message_id=row["id"],
+                    conversation_id=row["conversation_id"],
+                    title=row["title"],
+                    role=row["role"],
+                    created_at=row["created_at"],
+                    pieces=snippet_pieces(row["snippet"]),
+                )
+                for row in rows
+            ]
+
+
+def _update(db: Any, id: str, columns: Mapping[str, Any], condition: str = "") -> None:
+    values = _storable(columns)
+    assignments = ", ".join(f"{name} = ?" for name in values)
+    db.execute(f"UPDATE messages SET {assignments} WHERE id = ?{condition}", [*values.values(), storable(id)])
+
+
+def _storable(columns: Mapping[str, Any]) -> dict[str, Any]:
+    # Names become part of the statement, so none but the known ones may pass.
+    if unknown := sorted(set(columns) - CHANGEABLE):
+        raise TypeError(f"messages have no changeable column {unknown[0]!r}")
+    return {name: _value(name, value) for name, value in columns.items()}
+
+
+def _value(name: str, value: Any) -> Any:
+    if name in JSON_COLUMNS:
+        return to_json(value)
+    return storable(value) if isinstance(value, str) else value

@@ -1,0 +1,134 @@
+"""The rows of the database as frozen records; field names are the columns' names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Literal, Self
+
+from app.store.text import from_json
+
+Role = Literal["system", "user", "assistant"]
+Status = Literal["streaming", "complete", "stopped", "interrupted", "error"]
+
+JSON_COLUMNS = frozenset({"settings", "engine", "extra"})
+BOOLEAN_COLUMNS = frozenset({"pinned", "archived", "builtin", "edited"})
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A row; JSON columns are dicts, flags are bools, times are ISO 8601 strings in UTC."""
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any]) -> Self:
+        """Build from a row that has the record's columns, in any order; other columns are left aside."""
+        values: dict[str, Any] = {}
+        for field in fields(cls):
+            value = row[field.name]
+            if field.name in JSON_COLUMNS:
+                value = from_json(value)
+            elif field.name in BOOLEAN_COLUMNS:
+                value = bool(value)
+            values[field.name] = value
+        return cls(**values)
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation(Record):
+    """A tree of messages, with one current leaf.
+
+    updated_at: when a message was last added. deleted_at: set while it is in the trash.
+    settings: overrides of the preset, by the names of `engine.Sampling`.
+    """
+
+    id: str
+    title: str
+    created_at: str
+    updated_at: str
+    pinned: bool
+    archived: bool
+    deleted_at: str | None
+    current_message_id: str | None
+    system_prompt: str
+    preset_id: str | None
+    settings: dict[str, Any]
+    owner: str | None
+    external_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Message(Record):
+    """A node of the tree; an answer carries everything needed to repeat it.
+
+    settings: all that was used, by the names of `engine.Sampling`. seed: the real one. engine: version,
+    device, kernels and so on. Times are in milliseconds. token_ids, token_logprobs: see `app.store.tokens`.
+    extra: `error` is the one line of an answer that failed, `system_prompt` the one in force.
+    """
+
+    id: str
+    conversation_id: str
+    parent_id: str | None
+    role: Role
+    content: str
+    reasoning: str | None
+    created_at: str
+    status: Status
+    finish_reason: str | None
+    model: str | None
+    model_digest: str | None
+    settings: dict[str, Any]
+    seed: int | None
+    engine: dict[str, Any]
+    prompt_tokens: int | None
+    cached_tokens: int | None
+    new_tokens: int | None
+    queue_ms: float | None
+    prefill_ms: float | None
+    decode_ms: float | None
+    ttft_ms: float | None
+    token_ids: bytes | None
+    token_logprobs: bytes | None
+    edited: bool
+    extra: dict[str, Any]
+    external_id: str | None
+
+    @property
+    def tokens_per_second(self) -> float:
+        """Speed of decoding, 0 where unknown; the first token belongs to the prefill."""
+        if not self.new_tokens or self.new_tokens < 2 or not self.decode_ms:
+            return 0.0
+        return (self.new_tokens - 1) * 1000 / self.decode_ms
+
+
+@dataclass(frozen=True, slots=True)
+class Preset(Record):
+    """Named sampling settings."""
+
+    id: str
+    name: str
+    settings: dict[str, Any]
+    created_at: str
+    updated_at: str
+    builtin: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A message found by a search. pieces: its snippet as (text, is a match) pairs, unescaped."""
+
+    message_id: str
+    conversation_id: str
+    title: str
+    role: Role
+    created_at: str
+    pieces: tuple[tuple[str, bool], ...]
+
+    @property
+    def snippet(self) -> str:
+        """The snippet as plain text."""
+        return "".join(text for text, _ in self.pieces)
+
+
+def column_names(record: type[Record]) -> tuple[str, ...]:
+    """The columns of a record's table, in order."""
+    return tuple(field.name for field in fields(record))

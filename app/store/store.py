@@ -1,0 +1,85 @@
+"""The store: everything that is kept, in one SQLite file of one data folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Self
+
+from app.store.conversations import Conversations
+from app.store.database import Database
+from app.store.errors import HomeNotWritable
+from app.store.ids import IdSource
+from app.store.lock import HomeLock
+from app.store.messages import Messages
+from app.store.presets import Presets
+
+DATABASE = "fireside.db"
+
+
+class Store:
+    """Conversations, messages and presets; safe to use from any thread. Close it, or use it in a `with`
+    block.
+
+    home: the data folder. recovered: answers that were being written when the last process died, and were
+    marked interrupted as this one opened.
+    """
+
+    def __init__(self, home: Path, lock: HomeLock, database: Database) -> None:
+        ids = IdSource()
+        self.home = home
+        self.conversations = Conversations(database, ids)
+        self.messages = Messages(database, ids)
+        self.presets = Presets(database, ids)
+        self._lock = lock
+        self._database = database
+        # The clock may be behind the one that made the newest ids.
+        with database.read() as db:
+            for table in ("conversations", "messages", "events"):
+                ids.seen(next(iter(db.query(f"SELECT max(id) AS id FROM {table}")))["id"])
+        self.recovered = self.messages.interrupt()
+
+    @classmethod
+    def open(cls, home: Path) -> Store:
+        """Open the data folder, creating what is missing.
+
+        Raises HomeNotWritable, HomeLocked, DatabaseNewer or DatabaseDamaged; the latter two leave the file as
+        it is.
+        """
+        home = Path(home)
+        try:
+            # Chats are private: nobody else may look into a folder that is made for them.
+            home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise HomeNotWritable(home, error.strerror or str(error)) from None
+        lock = HomeLock(home)
+        try:
+            database = Database(home / DATABASE)
+            try:
+                return cls(home, lock, database)
+            except BaseException:
+                database.close()
+                raise
+        except BaseException:
+            lock.release()
+            raise
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """What the store writes inside the block is kept or undone as one."""
+        with self._database.write():
+            yield
+
+    def close(self) -> None:
+        """Write everything into the database file and give the folder free; calling it again does nothing."""
+        try:
+            self._database.close()
+        finally:
+            self._lock.release()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
