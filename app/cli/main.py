@@ -67,7 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (KeyboardInterrupt, click.Abort):
         return INTERRUPTED
     except BrokenPipeError:
-        # The reader has had enough (`fireside ask ... | head -1`); the interpreter must not try again at exit.
+        # The reader has had enough (`fireside ask ... | head -1`); nothing must be written again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
     except Exception as error:
@@ -79,6 +79,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _one_line(error: Exception) -> str:
     match error:
+        case click.UsageError(ctx=click.Context() as context):
+            text = f"{error.format_message()} (see '{context.command_path} --help')"
         case click.ClickException():
             text = error.format_message()
         case AppError() | EngineError() | WeightsError():

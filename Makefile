@@ -1,0 +1,55 @@
+# Python to build the virtual environment with: 3.11, 3.12 or 3.13.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALL := $(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt
+SPEC := pyproject.toml constraints.txt
+
+.PHONY: run test lint format bench soak clean
+.DELETE_ON_ERROR:
+
+run: $(VENV)/.app  ## start Fireside; the first start fetches the model
+	@$(BIN)/fireside
+
+test: $(VENV)/.test  ## run all tests; ARGS="-m 'not slow'" for some
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: $(VENV)/.lint
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+
+format: $(VENV)/.lint
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/.bench  ## measure; ARGS goes to the benchmark
+	@$(BIN)/python -m benchmarks.speed $(ARGS)
+
+soak: $(VENV)/.test  ## the slow tests only
+	@$(BIN)/python -m pytest -m slow $(ARGS)
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .hypothesis test-results
+
+# Stamps: an installation is repeated only when what it is made of has changed.
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
+		{ echo "Fireside needs Python 3.11 to 3.13, and $(PYTHON) is another: make PYTHON=python3.13" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.app: $(SPEC) | $(VENV)/bin/python
+	$(INSTALL) -e .
+	@touch $@
+
+$(VENV)/.test: $(SPEC) | $(VENV)/bin/python
+	$(INSTALL) -e '.[test]'
+	@touch $@ $(VENV)/.app
+
+$(VENV)/.bench: $(SPEC) | $(VENV)/bin/python
+	$(INSTALL) -e '.[bench]'
+	@touch $@ $(VENV)/.app
+
+$(VENV)/.lint: $(SPEC) | $(VENV)/bin/python
+	$(INSTALL) -e '.[test,bench,lint]'
+	@touch $@ $(VENV)/.app $(VENV)/.test $(VENV)/.bench
