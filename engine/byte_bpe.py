@@ -30,16 +30,17 @@ def mergeable_ranks(
 ) -> dict[str, int]:
     """The tokens that text can become, with ids that serve as ranks: the lowest merges first.
 
-    ids: every ordinary token, written in the byte alphabet. merges: pairs in order of priority; both halves and
-    their concatenation must be in `ids`. whole_words: a word that is a token becomes that token, whatever the
-    merges say (`ignore_merges` of the `tokenizers` library).
+    ids: every ordinary token, written in the byte alphabet. merges: pairs in order of priority; both halves
+    and their concatenation must be in `ids`. whole_words: a word that is a token becomes that token, whatever
+    the merges say (`ignore_merges` of the `tokenizers` library).
 
-    A BPE joins a *listed pair*, a rank-BPE any two neighbours whose concatenation has a rank. Both do the same at
-    every step if, for each token, joining lower ranks only leaves its characters as exactly the two halves of one
-    of its listed merges (then no other neighbours can ever make it), or else if all its splits are listed.
+    A BPE joins a *listed pair*, a rank-BPE any two neighbours whose concatenation has a rank. Both do the
+    same at every step if, for each token, joining lower ranks only leaves its characters as exactly the two
+    halves of one of its listed merges (then no other neighbours can ever make it), or else if all its splits
+    are listed.
 
-    Raises Inexpressible where neither holds, where ids do not rise along the merges, or where `whole_words` is
-    needed to tell what a token becomes.
+    Raises Inexpressible where neither holds, where ids do not rise along the merges, or where `whole_words`
+    is needed to tell what a token becomes.
     """
     ranks: Ranks = {token: rank for token, rank in ids.items() if len(token) == 1}
     halves: Halves = {}
@@ -71,9 +72,9 @@ def mergeable_ranks(
 def _stays_apart(left: str, right: str, ranks: Ranks, halves: Halves) -> bool:
     """Whether no merge of lower rank joins characters on both sides of the seam while the halves are built.
 
-    Undoes the merges on either side of the seam from the latest to the earliest. Each state lasted until the merge
-    that was just undone; a crossing merge of lower rank would have come before it. Of equal ranks the leftmost
-    comes first.
+    Undoes the merges on either side of the seam from the latest to the earliest. Each state lasted until the
+    merge that was just undone; a crossing merge of lower rank would have come before it. Of equal ranks the
+    leftmost comes first.
     """
     if left not in ranks or right not in ranks:
         return False
@@ -90,7 +91,7 @@ def _stays_apart(left: str, right: str, ranks: Ranks, halves: Halves) -> bool:
 
 
 def _require_every_split(ids: Mapping[str, int], listed: Mapping[str, set[str]]) -> None:
-    """Vocabularies made from ranks (tiktoken's) list, for every token, each pair of tokens it can be made of."""
+    """Vocabularies made from ranks, as tiktoken's are, list each pair of tokens that make a token."""
     for token, rank in ids.items():
         if set(_splits(token, ids)) != listed.get(token, set()):
             raise Inexpressible(f"its merges do not list every way to make token {rank}")

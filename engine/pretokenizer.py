@@ -11,7 +11,9 @@ import regex
 import tiktoken
 
 _CONTRACTION = r"'(?:[sdmt]|ll|ve|re)"
-_CL100K = r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?\p{L}++|%s| ?[^\s\p{L}\p{N}]++[\r\n]*+|\s*[\r\n]+|\s+(?!\S)|\s"
+_CL100K = (
+    r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?\p{L}++|%s| ?[^\s\p{L}\p{N}]++[\r\n]*+|\s*[\r\n]+|\s+(?!\S)|\s"
+)
 _BYTES = {bytes([byte]): byte for byte in range(256)}
 
 
@@ -19,9 +21,9 @@ _BYTES = {bytes([byte]): byte for byte in range(256)}
 class Pretokenizer:
     """The rule one family of tokenizers cuts text by.
 
-    pattern: every match is a word; in the syntax of Rust's fancy-regex, which tiktoken uses. whole_words: a word
-    that is a token stays whole, whatever the merges say. normalize: what happens to text before. add_bos: whether a
-    text begins with BOS if the model file does not tell.
+    pattern: every match is a word; in the syntax of Rust's fancy-regex, which tiktoken uses. whole_words: a
+    word that is a token stays whole, whatever the merges say. normalize: what happens to text before.
+    add_bos: whether a text begins with BOS if the model file does not tell.
     """
 
     pattern: str
@@ -60,19 +62,16 @@ def _class(pattern: str) -> tiktoken.Encoding:
 _LETTER = _class(r"\p{L}")
 _NUMBER = _class(r"\p{N}")
 
-# Keyed by `tokenizer.ggml.pre`, the names llama.cpp's converter writes. Each is the `pre_tokenizer` of the family's
-# tokenizer.json, rewritten so that tiktoken, which has one pattern and no sequence of steps, cuts the same words;
-# possessive quantifiers keep the matching linear. tests/engine/test_pretokenizer.py holds each against `tokenizers`.
+# Keyed by `tokenizer.ggml.pre`, the names llama.cpp's converter writes. Each is the `pre_tokenizer` of the
+# family's tokenizer.json, rewritten so that tiktoken, which has one pattern and no sequence of steps, cuts
+# the same words; possessive quantifiers keep the matching linear. tests/engine/test_pretokenizer.py holds
+# each against `tokenizers`.
 PRETOKENIZERS = {
     # Digits(individual_digits=True), then ByteLevel's GPT-2 pattern.
     "smollm": Pretokenizer(
         rf"\p{{N}}|{_CONTRACTION}| ?\p{{L}}++| ?[^\s\p{{L}}\p{{N}}]++|\s+(?![^\s\p{{N}}])|\s"
     ),
-    "gpt-2": Pretokenizer(
-        rf"{_CONTRACTION}| ?\p{{L}}++| ?\p{{N}}++| ?[^\s\p{{L}}\p{{N}}]++|\s+(?!\S)|\s"
-    ),
+    "gpt-2": Pretokenizer(rf"{_CONTRACTION}| ?\p{{L}}++| ?\p{{N}}++| ?[^\s\p{{L}}\p{{N}}]++|\s+(?!\S)|\s"),
     "llama-bpe": Pretokenizer(_CL100K % r"\p{N}{1,3}", whole_words=True, add_bos=True),
-    "qwen2": Pretokenizer(
-        _CL100K % r"\p{N}", normalize=lambda text: unicodedata.normalize("NFC", text)
-    ),
+    "qwen2": Pretokenizer(_CL100K % r"\p{N}", normalize=lambda text: unicodedata.normalize("NFC", text)),
 }

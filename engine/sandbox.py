@@ -1,44 +1,59 @@
-"""A Jinja environment for chat templates that nobody has read: no way out of it, and bounds on time and memory."""
+"""A Jinja environment for chat templates that nobody has read: no way out, and bounds on what they use."""
 
 from __future__ import annotations
 
 import json
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import datetime
 from functools import update_wrapper
 from typing import Any
 
-from jinja2 import Template, nodes, pass_context
+from jinja2 import nodes, pass_context
 from jinja2.exceptions import SecurityError, TemplateRuntimeError
 from jinja2.ext import Extension, loopcontrols
 from jinja2.parser import Parser
 from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2.visitor import NodeTransformer
 
-# Far above what templates need: the longest in use are some 20 kB and render a long chat in milliseconds.
+# A template in use renders a long chat in milliseconds and makes a few times the text it is given.
 MAX_SECONDS = 2.0
 MAX_CHARACTERS = 20_000_000
+CHARACTERS_PER_RANGE_ITEM = 16
 MAX_INTEGER_BITS = 4_096
-MAX_FORMAT_WIDTH_DIGITS = 3
+MAX_INDENT = 64
 
-FILTERS = frozenset(
-    "abs attr capitalize count d default dictsort e escape first float groupby indent int items join last length "
-    "list lower map max min reject rejectattr replace reverse round safe select selectattr sort string title trim "
-    "unique upper".split()
-)
-STRING_METHODS = frozenset(
-    "capitalize casefold count endswith find format index isalnum isalpha isascii isdecimal isdigit isidentifier "
-    "islower isnumeric isprintable isspace istitle isupper join lower lstrip partition removeprefix removesuffix "
-    "replace rfind rindex rpartition rsplit rstrip split splitlines startswith strip swapcase title upper".split()
-)
+FILTERS = {
+    *("abs", "attr", "capitalize", "count", "d", "default", "dictsort", "first", "float", "groupby", "int"),
+    *("items", "last", "length", "list", "lower", "map", "max", "min", "reject", "rejectattr", "reverse"),
+    *("round", "select", "selectattr", "sort", "string", "title", "trim", "unique", "upper"),
+}
+STRING_METHODS = {
+    *(
+        "capitalize",
+        "casefold",
+        "count",
+        "endswith",
+        "find",
+        "format",
+        "index",
+        "isalnum",
+        "isalpha",
+        "isascii",
+    ),
+    *("isdecimal", "isdigit", "isidentifier", "islower", "isnumeric", "isprintable", "isspace", "istitle"),
+    *("isupper", "join", "lower", "lstrip", "partition", "removeprefix", "removesuffix", "replace", "rfind"),
+    *("rindex", "rpartition", "rsplit", "rstrip", "split", "splitlines", "startswith", "strip", "swapcase"),
+    *("title", "upper"),
+}
 
 
 class Budget:
-    """What one rendering may still use: processor seconds of its thread, and characters or items it makes."""
+    """What one rendering may use: processor seconds of its thread, and characters or items that it makes."""
 
     def __init__(self, characters: int = MAX_CHARACTERS, seconds: float = MAX_SECONDS) -> None:
         self._characters = characters
@@ -57,7 +72,7 @@ _budget: ContextVar[Budget] = ContextVar("budget of the rendering under way")
 
 @contextmanager
 def spending(budget: Budget) -> Iterator[None]:
-    """Compile or render within a budget; a ChatTemplate is used from many threads, each with its own."""
+    """Compile or render within a budget; one environment serves many threads, each rendering has its own."""
     token = _budget.set(budget)
     try:
         yield
@@ -65,73 +80,41 @@ def spending(budget: Budget) -> Iterator[None]:
         _budget.reset(token)
 
 
-def _charge(characters: int) -> None:
-    _budget.get().charge(characters)
-
-
-def _size(value: Any) -> int:
-    """Characters or items of a value, one level of nesting included."""
-    if isinstance(value, (list, tuple)):
-        return len(value) + sum(len(item) for item in value if isinstance(item, (str, list, tuple)))
-    return len(value) if isinstance(value, (str, dict, range)) else 1
-
-
-def _charged(function: Callable[..., Any]) -> Callable[..., Any]:
-    def call(*args: Any, **kwargs: Any) -> Any:
-        value = function(*args, **kwargs)
-        _charge(_size(value))
-        return value
-
-    # Carries over the marks by which Jinja knows which filters want the context.
-    return update_wrapper(call, function)
-
-
 class TemplateEnvironment(ImmutableSandboxedEnvironment):
-    """What transformers gives to chat templates, in a sandbox that charges a Budget for what a template makes.
+    """What transformers gives to chat templates, in a sandbox that charges all a template makes to a Budget.
 
-    Besides Jinja's own sandbox (no underscore attributes, no changes to lists and dicts): every loop turn, macro
-    call, operator, filter and method is charged before or after it makes something; methods and filters that make
-    long strings from short templates and are not used in chat templates do not exist here. Raises Jinja's
-    TemplateError, or ordinary exceptions of Python for nonsense such as 1/0.
+    Beyond Jinja's own sandbox (no underscore attributes, no changes to lists and dicts), every turn of a
+    loop, call of a macro, operator, slice, literal, filter, method and piece of output is charged. Filters
+    and methods that make long strings out of nothing and have no use in chat templates do not exist here.
+    What exceeds the budget raises SecurityError. Use it inside `spending`.
     """
 
     intercepted_binops = frozenset({"+", "*", "**", "%"})
 
     def __init__(self) -> None:
         super().__init__(
-            trim_blocks=True,
-            lstrip_blocks=True,
-            extensions=[loopcontrols, _Generation],
-            finalize=_finalize,
+            trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols, _Generation], finalize=_finalize
         )
-        self.filters = {name: _charged(f) for name, f in self.filters.items() if name in FILTERS}
-        self.filters.update(
-            {
-                "join": _charged(_join),
-                "replace": _charged(_replace),
-                "indent": _charged(_indent),
-                "tojson": _charged(_tojson),
-            }
-        )
-        namespace = self.globals["namespace"]
-        self.globals = {
-            "range": _charged(range),
-            "dict": dict,
-            "namespace": namespace,
-            "cycler": self.globals["cycler"],
-            "joiner": self.globals["joiner"],
-            "raise_exception": _raise_exception,
-            "strftime_now": _strftime_now,
+        self.filters = {
+            name: _charged(function) for name, function in self.filters.items() if name in FILTERS
         }
+        self.filters.update(join=_join, replace=_replace, indent=_indent, tojson=_tojson, safe=str)
+        kept = {name: self.globals[name] for name in ("dict", "namespace", "cycler", "joiner")}
+        self.globals.clear()
+        self.globals.update(kept, range=_range, raise_exception=_raise_exception, strftime_now=_strftime_now)
 
-    def charge(self, characters: int) -> str:
-        _charge(characters)
-        return ""
+    def charge(self, characters: int) -> None:
+        _budget.get().charge(characters)
+
+    def made(self, value: Any) -> Any:
+        _charge(value)
+        return value
 
     def cut(self, value: Any, *bounds: Any) -> Any:
-        part = value[slice(*bounds)]
-        _charge(_size(part))
-        return part
+        return self.made(value[slice(*bounds)])
+
+    def concat_values(self, *values: Any) -> str:
+        return _join(values)
 
     def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
         return _Metering().visit(super()._parse(source, name, filename))
@@ -143,36 +126,208 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
             _check_power(left, right)
         elif operator == "*":
             _check_product(left, right)
-        value = super().call_binop(context, operator, left, right)
-        _charge(_size(value))
-        return value
+        return self.made(super().call_binop(context, operator, left, right))
 
     def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
-        if isinstance(obj, str) and attr not in STRING_METHODS:
-            return False
-        if isinstance(obj, (int, float, bytes)):
+        if isinstance(obj, (int, float, complex, bytes)) or (
+            isinstance(obj, str) and attr not in STRING_METHODS
+        ):
             return False
         return super().is_safe_attribute(obj, attr, value)
 
     def wrap_str_format(self, value: Any) -> Callable[..., str] | None:
         wrapped = super().wrap_str_format(value)
-        # A width may come from an argument, {:{width}}, so no width at all.
+        # A width can come from an argument, as in {:{width}}, so no format specification is safe.
         if wrapped is not None and ":" in value.__self__:
-            raise SecurityError("str.format with a format specification")
+            raise SecurityError("str.format with a format specification is not allowed")
         return wrapped
 
-    def call(__self, __context: Context, __obj: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: B902, N805
+    def call(__self, __context: Context, __obj: Any, *args: Any, **kwargs: Any) -> Any:
         owner = getattr(__obj, "__self__", None)
-        if isinstance(owner, str):
-            if __obj.__name__ == "join":
-                args = (_countable(*args, separator=owner),)
-            elif __obj.__name__ == "replace":
-                _check_replace(owner, *args)
-        value = super().call(__context, __obj, *args, **kwargs)
-        if isinstance(value, (str, list, tuple)):
-            _charge(_size(value))
+        if isinstance(owner, str) and __obj.__name__ == "join":
+            return _join(list(*args, **kwargs), owner)
+        if isinstance(owner, str) and __obj.__name__ == "replace":
+            return _replace(owner, *args, **kwargs)
+        return __self.made(super().call(__context, __obj, *args, **kwargs))
+
+
+class _Metering(NodeTransformer):
+    """Puts charges into a parsed template, where generated code would not pass through the environment."""
+
+    def visit_For(self, node: nodes.For) -> nodes.Node:
+        return self._charge_turn(node)
+
+    def visit_Macro(self, node: nodes.Macro) -> nodes.Node:
+        return self._charge_turn(node)
+
+    def visit_CallBlock(self, node: nodes.CallBlock) -> nodes.Node:
+        return self._charge_turn(node)
+
+    def visit_Getitem(self, node: nodes.Getitem) -> nodes.Node:
+        self.generic_visit(node)
+        if not isinstance(node.arg, nodes.Slice):
+            return node
+        bounds = [bound or nodes.Const(None) for bound in (node.arg.start, node.arg.stop, node.arg.step)]
+        return _call("cut", [node.node, *bounds], node)
+
+    def visit_Concat(self, node: nodes.Concat) -> nodes.Node:
+        self.generic_visit(node)
+        return _call("concat_values", node.nodes, node)
+
+    def visit_List(self, node: nodes.List) -> nodes.Node:
+        self.generic_visit(node)
+        return (
+            node if all(isinstance(item, nodes.Const) for item in node.items) else _call("made", [node], node)
+        )
+
+    def visit_Tuple(self, node: nodes.Tuple) -> nodes.Node:
+        self.generic_visit(node)
+        # The targets of {% for a, b in ... %} are tuples too.
+        if node.ctx != "load" or all(isinstance(item, nodes.Const) for item in node.items):
+            return node
+        return _call("made", [node], node)
+
+    def visit_Dict(self, node: nodes.Dict) -> nodes.Node:
+        self.generic_visit(node)
+        return _call("made", [node], node)
+
+    def _charge_turn(self, node: Any) -> nodes.Node:
+        literal = sum(len(data.data) for part in node.body for data in _template_data(part))
+        self.generic_visit(node)
+        charge = _call("charge", [nodes.Const(1 + literal)], node)
+        node.body.insert(0, nodes.ExprStmt(charge).set_lineno(node.lineno))
+        return node
+
+
+class _Generation(Extension):
+    """`{% generation %}` marks the answers for training; rendering ignores the mark."""
+
+    tags = {"generation"}  # noqa: RUF012
+
+    def parse(self, parser: Parser) -> nodes.Node:
+        line = next(parser.stream).lineno
+        return nodes.Scope(parser.parse_statements(("name:endgeneration",), drop_needle=True)).set_lineno(
+            line
+        )
+
+
+def _template_data(node: nodes.Node) -> Iterable[nodes.TemplateData]:
+    return node.find_all(nodes.TemplateData)
+
+
+def _call(name: str, arguments: list[Any], at: nodes.Node) -> nodes.Call:
+    function = nodes.EnvironmentAttribute(name)
+    call = nodes.Call(function, arguments, [], None, None)
+    call.set_lineno(at.lineno)
+    return call
+
+
+def _charge(value: Any) -> None:
+    """Charge for a value and all that is in it, as often as it is in it: the work to print or compare it."""
+    budget = _budget.get()
+    pending = [value]
+    while pending:
+        item = pending.pop()
+        budget.charge(len(item) + 1 if isinstance(item, (str, list, tuple, dict)) else 1)
+        if isinstance(item, (list, tuple)):
+            pending.extend(item)
+        elif isinstance(item, dict):
+            pending.extend(item.keys())
+            pending.extend(item.values())
+
+
+def _charged(function: Callable[..., Any]) -> Callable[..., Any]:
+    def call(*args: Any, **kwargs: Any) -> Any:
+        value = function(*args, **kwargs)
+        _charge(value)
         return value
 
+    # Carries over the marks that tell Jinja which filters want the context.
+    return update_wrapper(call, function)
 
-class _Metering:
-    pass
+
+@pass_context
+def _finalize(context: Context, value: Any) -> str:
+    # Taking the context also keeps Jinja from printing constants while it compiles.
+    text = str(value)
+    _charge(text)
+    return text
+
+
+def _range(*bounds: int) -> range:
+    items = range(*bounds)
+    _budget.get().charge(CHARACTERS_PER_RANGE_ITEM * len(items))
+    return items
+
+
+def _join(values: Iterable[Any], d: str = "", attribute: str | int | None = None) -> str:
+    separator = str(d)
+    parts: list[str] = []
+    for value in values:
+        text = str(value if attribute is None else value[attribute])
+        _budget.get().charge(len(text) + len(separator) + 1)
+        parts.append(text)
+    return separator.join(parts)
+
+
+def _replace(s: Any, old: Any, new: Any, count: int | None = None) -> str:
+    text, old, new = str(s), str(old), str(new)
+    _budget.get().charge(len(text) + text.count(old) * len(new))
+    return text.replace(old, new, -1 if count is None else count)
+
+
+def _indent(s: Any, width: int | str = 4, first: bool = False, blank: bool = False) -> str:
+    text = str(s)
+    margin = width if isinstance(width, str) else " " * min(width, MAX_INDENT)
+    _budget.get().charge(len(text) + len(margin) * (len(text.splitlines()) + 1))
+    head, *lines = (text + "\n").splitlines()
+    rest = ("\n" + (margin + line if line or blank else line) for line in lines)
+    return (margin if first else "") + head + "".join(rest)
+
+
+def _tojson(
+    x: Any,
+    ensure_ascii: bool = False,
+    indent: int | None = None,
+    separators: tuple[str, str] | None = None,
+    sort_keys: bool = False,
+) -> str:
+    if (isinstance(indent, int) and indent > MAX_INDENT) or len("".join(separators or ())) > MAX_INDENT:
+        raise SecurityError(f"JSON indented by more than {MAX_INDENT} characters is not allowed")
+    _charge(x)
+    text = json.dumps(x, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys)
+    _charge(text)
+    return text
+
+
+def _raise_exception(message: str) -> None:
+    raise TemplateRuntimeError(message)
+
+
+def _strftime_now(format: str) -> str:
+    _check_format(format)
+    return datetime.now().strftime(format)
+
+
+def _check_format(format: str) -> None:
+    if re.search(r"\*|\d{4}", format):
+        raise SecurityError("a format with a width of four digits or more is not allowed")
+
+
+def _check_power(base: Any, exponent: Any) -> None:
+    if (
+        isinstance(base, int)
+        and isinstance(exponent, int)
+        and base.bit_length() * exponent > MAX_INTEGER_BITS
+    ):
+        raise SecurityError(f"an integer of more than {MAX_INTEGER_BITS:,} bits is not allowed")
+
+
+def _check_product(left: Any, right: Any) -> None:
+    if isinstance(left, int) and isinstance(right, int):
+        if left.bit_length() + right.bit_length() > MAX_INTEGER_BITS:
+            raise SecurityError(f"an integer of more than {MAX_INTEGER_BITS:,} bits is not allowed")
+        return
+    times, sequence = (left, right) if isinstance(left, int) else (right, left)
+    if isinstance(times, int) and isinstance(sequence, (str, list, tuple)):
+        _budget.get().charge(len(sequence) * max(times, 0))

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 class TextStream:
     """Turns the bytes of one answer into text, never half a character and never part of a stop string.
 
-    stop: strings that end the answer; the one that is complete first ends it, of two that end at the same character
-    the longer. What is held back is the start of a character, or the longest end of the text that a stop string may
-    begin with, and nothing else, so the text does not depend on how its bytes were split. Bytes that are not UTF-8
-    become U+FFFD.
+    stop: strings that end the answer; the one that is complete first ends it, of two that end at the same
+    character the longer. What is held back is the start of a character, or the longest end of the text that a
+    stop string may begin with, and nothing else, so the text does not depend on how its bytes were split.
+    Bytes that are not UTF-8 become U+FFFD.
 
     stopped: True once a stop string was seen; the text before it has been given out, the rest is dropped.
     """

@@ -34,9 +34,10 @@ class TokenType(IntEnum):
 class Tokenizer:
     """The tokenizer of one model; immutable, and safe to use from many threads.
 
-    encoding: the same BPE as a `tiktoken.Encoding`. Ids from `vocabulary` on stand in it for bytes that the model
-    has no token for; `encode` never returns them. special_tokens: text of control and user-defined tokens to their
-    ids; only a chat template may use them, in ordinary text they are text. vocabulary: number of ids.
+    encoding: the same BPE as a `tiktoken.Encoding`. Ids from `vocabulary` on stand in it for bytes that the
+    model has no token for; `encode` never returns them. special_tokens: text of control and user-defined
+    tokens to their ids; only a chat template may use them, in ordinary text they are text. vocabulary: number
+    of ids.
     """
 
     def __init__(
@@ -58,7 +59,9 @@ class Tokenizer:
         self.add_bos = add_bos
         self._pretokenizer = pretokenizer
         self._token_bytes = tuple(token_bytes)
-        missing = [byte for byte in range(256) if encoding.encode_single_token(bytes([byte])) >= self.vocabulary]
+        missing = [
+            byte for byte in range(256) if encoding.encode_single_token(bytes([byte])) >= self.vocabulary
+        ]
         # An empty class is no regular expression; (?!) matches nowhere.
         self._missing = re.compile(b"[%s]" % re.escape(bytes(missing)) if missing else b"(?!)")
 
@@ -66,13 +69,15 @@ class Tokenizer:
     def from_gguf(cls, metadata: Mapping[str, Any]) -> Tokenizer:
         """Build from a GGUF file's metadata, as plain Python values.
 
-        Raises UnsupportedModel for tokenizers other than the byte-level BPE families that are reproduced exactly,
-        ModelFormatError for keys that are missing, of the wrong type or contradict each other.
+        Raises UnsupportedModel for tokenizers other than the byte-level BPE families that are reproduced
+        exactly, ModelFormatError for keys that are missing, of the wrong type or contradict each other.
         """
         fields = _Fields(metadata)
         model = fields.text("model")
         if model != "gpt2":
-            raise UnsupportedModel(f"a model with a {model!r:.40} tokenizer", "only byte-level BPE (`gpt2`) is known")
+            raise UnsupportedModel(
+                f"a model with a {model!r:.40} tokenizer", "only byte-level BPE (`gpt2`) is known"
+            )
         family = fields.text("pre") if fields.has("pre") else "default"
         pretokenizer = PRETOKENIZERS.get(family)
         if pretokenizer is None:
@@ -81,7 +86,7 @@ class Tokenizer:
             raise UnsupportedModel(f"a model with the pre-tokenizer {family!r:.40}", reason)
 
         tokens = fields.texts("tokens")
-        types = fields.integers("token_type") if fields.has("token_type") else [int(TokenType.NORMAL)] * len(tokens)
+        types = fields.integers("token_type")
         _check_tokens(tokens, types)
         normal = {text: id for id, text in enumerate(tokens) if types[id] == TokenType.NORMAL}
         merges = _parse_merges(fields.texts("merges"), normal)
@@ -103,7 +108,9 @@ class Tokenizer:
         encoding = tiktoken.Encoding(
             family, pat_str=pretokenizer.pattern, mergeable_ranks=by_bytes, special_tokens=special
         )
-        named = (fields.token_id(name, len(tokens)) for name in ("eos_token_id", "eot_token_id", "eom_token_id"))
+        named = (
+            fields.token_id(name, len(tokens)) for name in ("eos_token_id", "eot_token_id", "eom_token_id")
+        )
         ends = {id for id in named if id is not None}
         ends.update(id for text, id in special.items() if text in END_TOKENS)
         return cls(
@@ -119,13 +126,18 @@ class Tokenizer:
     def encode(self, text: str) -> list[int]:
         """Ids of ordinary text, without BOS: a typed control token is text.
 
-        Takes any `str`: a lone surrogate counts as U+FFFD. Bytes the model has no token for are left out, as the
-        `tokenizers` library does: after the text is cut into words, before its bytes are joined.
+        Takes any `str`: a lone surrogate counts as U+FFFD. Bytes the model has no token for are left out, as
+        the `tokenizers` library does: after the text is cut into words, before its bytes are joined.
         """
         text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
         text = self._pretokenizer.normalize(text)
         if len(text) <= MAX_DIRECT_CHARACTERS and not self._missing.search(text.encode()):
-            return self.encoding.encode_ordinary(text)
+            try:
+                return self.encoding.encode_ordinary(text)
+            except BaseException as error:
+                # tiktoken panics where its regex engine gives up: no Exception, no importable class.
+                if type(error).__name__ != "PanicException":
+                    raise
         ids: list[int] = []
         for word in self._pretokenizer.words(text):
             if kept := self._missing.sub(b"", word.encode()):
@@ -206,7 +218,9 @@ def _parse_merges(merges: list[str], normal: Mapping[str, int]) -> list[tuple[st
     for place, merge in enumerate(merges):
         left, _, right = merge.partition(" ")
         if left not in normal or right not in normal or left + right not in normal:
-            raise ModelFormatError(f"merge {place} of the model file, {merge!r:.60}, names a token that is not there")
+            raise ModelFormatError(
+                f"merge {place} of the model file, {merge!r:.60}, names a token that is not there"
+            )
         pairs.append((left, right))
     if len(set(pairs)) != len(pairs):
         raise ModelFormatError(f"{len(pairs) - len(set(pairs)):,} merges of the model file are listed twice")
@@ -214,7 +228,7 @@ def _parse_merges(merges: list[str], normal: Mapping[str, int]) -> list[tuple[st
 
 
 def _bytes_of_tokens(tokens: list[str], types: list[int]) -> list[bytes]:
-    """What each token adds to a text: ordinary ones are in the byte alphabet, user-defined ones are plain text."""
+    """What each token adds to a text: ordinary ones are in the byte alphabet, user-defined ones plain."""
     byte_of = alphabet()
     contents: list[bytes] = []
     for id, (text, kind) in enumerate(zip(tokens, types, strict=True)):
@@ -222,7 +236,9 @@ def _bytes_of_tokens(tokens: list[str], types: list[int]) -> list[bytes]:
             try:
                 contents.append(bytes([byte_of[character] for character in text]))
             except KeyError as error:
-                raise ModelFormatError(f"token {id} holds {error.args[0]!r}, which stands for no byte") from None
+                raise ModelFormatError(
+                    f"token {id} holds {error.args[0]!r}, which stands for no byte"
+                ) from None
         else:
             contents.append(text.encode("utf-8", "replace") if kind == TokenType.USER_DEFINED else b"")
     return contents
