@@ -109,6 +109,8 @@ class Engine:
 
     def chat_tokens(self, messages: Sequence[Mapping[str, str]]) -> list[int]:
         """The prompt `chat` would use, as token ids. Message content never becomes a control token."""
+        if not messages or not all(isinstance(message, Mapping) for message in messages):
+            raise InvalidPrompt("a conversation is one or more messages, each with a role and a content")
         return encode_chat(self._tokenizer, self._template, messages)
 
     def generate(self, prompt: str | Sequence[int], sampling: Sampling | None = None) -> Run:

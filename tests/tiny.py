@@ -16,6 +16,8 @@ CHAT_TEMPLATE = (
 )
 SPECIALS = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
 EOS = 2
+# One merge, because a file without any has no such key; every other character is a token.
+MERGE = ("q", "q")
 
 
 def byte_alphabet() -> list[str]:
@@ -44,7 +46,7 @@ def write_tiny_llama(
 
     metadata: integers that replace what would be written under these keys.
     """
-    tokens = [*SPECIALS, *byte_alphabet()]
+    tokens = [*SPECIALS, *byte_alphabet(), "".join(MERGE)]
     writer = GGUFWriter(path, "llama")
     writer.add_name("tiny")
     integers = {
@@ -64,8 +66,8 @@ def write_tiny_llama(
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre("smollm")
     writer.add_token_list(tokens)
-    writer.add_token_types([gguf.TokenType.CONTROL] * len(SPECIALS) + [gguf.TokenType.NORMAL] * 256)
-    writer.add_token_merges([])
+    writer.add_token_types([gguf.TokenType.CONTROL] * len(SPECIALS) + [gguf.TokenType.NORMAL] * (len(tokens) - len(SPECIALS)))
+    writer.add_token_merges([" ".join(MERGE)])
     writer.add_bos_token_id(1)
     writer.add_eos_token_id(EOS)
     writer.add_add_bos_token(False)

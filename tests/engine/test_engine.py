@@ -157,8 +157,11 @@ def test_chat_goes_on_with_an_answer_begun(tiny: Engine) -> None:
 
 
 def test_messages_of_another_shape_are_refused(tiny: Engine) -> None:
-    for messages in ([], [{"role": "user"}], [{"role": "user", "content": 3}], ["hello"]):
+    for messages in ([{"role": "user"}], [{"role": "user", "content": 3}], [{"role": "robot", "content": "x"}]):
         with pytest.raises(TemplateError):
+            tiny.chat(messages)  # pyright: ignore[reportArgumentType]
+    for messages in ([], ["hello"]):
+        with pytest.raises(InvalidPrompt):
             tiny.chat(messages)  # pyright: ignore[reportArgumentType]
 
 
@@ -240,11 +243,11 @@ def test_loading_refuses_what_it_cannot_do(tiny_path: Path) -> None:
 def test_info_tells_the_facts(tiny: Engine, tiny_path: Path) -> None:
     info = tiny.info
     assert (info.name, info.architecture, info.quantization, info.context) == ("tiny", "llama", "F32", 256)
-    assert info.vocabulary == 259
+    assert info.vocabulary == 260
     assert len(info.digest) == 64
     # Embedding, two layers of four attention matrices, three MLP matrices and two norms, and the last norm.
     layer = 64 * 64 * 2 + 32 * 64 * 2 + 3 * 96 * 64 + 2 * 64
-    assert info.parameters == 259 * 64 + 2 * layer + 64
+    assert info.parameters == 260 * 64 + 2 * layer + 64
 
 
 def test_progress_rises_to_one(tiny_path: Path) -> None:
