@@ -50,9 +50,9 @@ class Presets:
     The built-in numbers suit small models, whose distribution has a long tail of nonsense. All cut that tail
     relative to the likeliest token with min_p (arXiv:2407.01082 recommends 0.05 to 0.1), Creative more
     sharply, because it samples at temperature 1.0 and relies on min_p alone, hence top_p 1. Precise takes
-    temperature 0.2 and top_p 0.9 from the model card of SmolLM2-Instruct. Small models fall into loops, so all
-    have a repetition penalty, weaker than the 1.2 of CTRL (arXiv:1909.05858) so that an answer may use the
-    words of the question, weakest in Precise. 512 tokens end a loop that gets away all the same.
+    temperature 0.2 and top_p 0.9 from the model card of SmolLM2-Instruct. Small models fall into loops, so
+    all have a repetition penalty, weaker than the 1.2 of CTRL (arXiv:1909.05858) so that an answer may use
+    the words of the question, weakest in Precise. 512 tokens end a loop that gets away all the same.
     """
 
     def __init__(self, database: Database, ids: IdSource) -> None:

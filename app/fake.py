@@ -1,0 +1,149 @@
+"""A scripted backend: says what a test or a demonstration tells it to, at a pace, and fails where told."""
+
+from __future__ import annotations
+
+import math
+import threading
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from secrets import randbits
+from time import perf_counter
+from typing import Literal
+
+from app.backend import Message
+from engine import ContextOverflow, EngineClosed, EngineError, EngineInfo, Sampling, Stats, Step
+from engine.run import Phase
+
+VOCABULARY = 50_000
+Script = Sequence[str] | Callable[[Sequence[Message]], Sequence[str]]
+
+
+def token_of(text: str) -> int:
+    """The token id of a piece of text: its checksum, within the vocabulary."""
+    return zlib.crc32(text.encode("utf-8", "replace")) % VOCABULARY
+
+
+class ScriptedBackend:
+    """Conforms to `app.backend.Backend` without a model.
+
+    script: the pieces of text of an answer, one a token, or a function that makes them from the messages; the
+    answer ends with "stop" after them, with "length" at `Sampling.max_tokens`. pace: seconds before each
+    token; may be set at any time. error: raised by `chat`, or after `error_at` tokens where that is given.
+    context: tokens the prompt and one more must fit in; a prompt has a token for each of its words and
+    messages. requests: what `chat` was called with, in order.
+    """
+
+    def __init__(
+        self,
+        script: Script = ("Hello", " there", "."),
+        *,
+        pace: float = 0.0,
+        error: EngineError | None = None,
+        error_at: int | None = None,
+        context: int = 2048,
+        name: str = "scripted",
+    ) -> None:
+        self.script = script
+        self.pace = pace
+        self.error = error
+        self.error_at = error_at
+        self.requests: list[tuple[Sequence[Message], Sampling]] = []
+        self.closed = threading.Event()
+        self.info = EngineInfo(
+            name=name,
+            architecture="scripted",
+            parameters=0,
+            quantization="none",
+            context=context,
+            vocabulary=VOCABULARY,
+            device="cpu",
+            dtype="float32",
+            kernels="scripted",
+            digest="0" * 64,
+            version="0",
+        )
+
+    def chat(self, messages: Sequence[Message], sampling: Sampling = Sampling()) -> ScriptedRun:  # noqa: B008
+        """Begin an answer; raises `error`, ContextOverflow or EngineClosed."""
+        if self.closed.is_set():
+            raise EngineClosed("the engine is closed: start it again")
+        self.requests.append((messages, sampling))
+        if self.error is not None and self.error_at is None:
+            raise self.error
+        prompt = tuple(self.chat_tokens(messages))
+        if len(prompt) + 1 > self.info.context:
+            raise ContextOverflow(len(prompt) + 1, self.info.context)
+        pieces = self.script(messages) if callable(self.script) else self.script
+        return ScriptedRun(self, prompt, pieces, sampling)
+
+    def chat_tokens(self, messages: Sequence[Message]) -> list[int]:
+        """A token for each message's role and for each of its words."""
+        return [
+            token_of(word) for message in messages for word in (message["role"], *message["content"].split())
+        ]
+
+    def close(self) -> None:
+        """Runs under way end with EngineClosed at their next token; calling it again does nothing."""
+        self.closed.set()
+
+
+class ScriptedRun:
+    """An answer of ScriptedBackend; conforms to `app.backend.BackendRun`."""
+
+    def __init__(
+        self, backend: ScriptedBackend, prompt: tuple[int, ...], pieces: Sequence[str], sampling: Sampling
+    ) -> None:
+        self.prompt = prompt
+        self.phase: Phase = "queued"
+        seed = randbits(63) if sampling.seed is None else sampling.seed
+        self.stats = Stats(prompt_tokens=len(prompt), seed=seed)
+        self._backend = backend
+        self._pieces = pieces
+        self._sampling = sampling
+        self._cancelled = threading.Event()
+
+    def __iter__(self) -> Iterator[Step]:
+        self.phase = "prefill"
+        begun = perf_counter()
+        last = min(len(self._pieces), self._sampling.max_tokens or len(self._pieces)) - 1
+        first = begun
+        for number, piece in enumerate(self._pieces[: last + 1]):
+            if self._cancelled.wait(self._backend.pace):
+                break
+            if self._backend.error is not None and number == self._backend.error_at:
+                self.phase = "done"
+                raise self._backend.error
+            if self._backend.closed.is_set():
+                self.phase = "done"
+                raise EngineClosed("the engine was closed during the answer: start it again")
+            present = perf_counter()
+            first = present if number == 0 else first
+            self.stats = Stats(
+                prompt_tokens=len(self.prompt),
+                new_tokens=number + 1,
+                prefill_seconds=first - begun,
+                decode_seconds=present - first,
+                ttft_seconds=first - begun,
+                seed=self.stats.seed,
+            )
+            ended = number == last
+            self.phase = "done" if ended else "decode"
+            reason = None if not ended else "length" if len(self._pieces) > last + 1 else "stop"
+            yield self._step(piece, reason)
+        if self.phase != "done":
+            self.phase = "done"
+            reason = "cancelled" if self._cancelled.is_set() else "stop"
+            yield Step(token=None, text="", logprob=0.0, finish_reason=reason)
+
+    def cancel(self) -> None:
+        """End the run before its next token."""
+        self._cancelled.set()
+
+    def _step(self, piece: str, reason: Literal["stop", "length"] | None) -> Step:
+        # Halves: the chosen token is the likeliest with probability 1/2, the next has 1/4, and so on.
+        token = token_of(piece)
+        top = tuple(
+            ((token + rank) % VOCABULARY, -(rank + 1) * math.log(2))
+            for rank in range(self._sampling.logprobs)
+        )
+        return Step(token=token, text=piece, logprob=-math.log(2), top=top, finish_reason=reason)

@@ -1,0 +1,159 @@
+"""A live run: an answer while it is being written, for as many readers as look at it."""
+
+from __future__ import annotations
+
+import threading
+from time import monotonic
+from typing import Any
+
+from app.backend import BackendRun
+from app.store.records import Status
+from app.store.text import storable
+from app.store.tokens import TokenLog
+from engine.info import EngineInfo
+from engine.run import FinishReason, Stats, Step
+
+
+class LiveRun:
+    """An answer under way: one thread feeds it, any number of threads read it, any thread cancels it.
+
+    message_id, conversation_id: where the answer is kept. error: one line once it failed, or while it cannot
+    be saved. finished_at: `time.monotonic()` of its end.
+    """
+
+    def __init__(self, conversation_id: str, message_id: str) -> None:
+        self.conversation_id = conversation_id
+        self.message_id = message_id
+        self.error: str | None = None
+        self.finished_at: float | None = None
+        self.cancelled: Status | None = None
+        self._changed = threading.Condition()
+        self._run: BackendRun | None = None
+        self._info: EngineInfo | None = None
+        self._text = ""
+        self._tokens = TokenLog()
+        self._saved_tokens = 0
+        self._finish_reason: FinishReason | None = None
+
+    @property
+    def done(self) -> bool:
+        """Whether the answer has ended and is in the store as it will stay."""
+        return self.finished_at is not None
+
+    @property
+    def phase(self) -> str:
+        """`waiting` for the model, then `queued`, `prefill` and `decode` as the engine tells, at last
+        `done`."""
+        if self.done:
+            return "done"
+        phase = self._run.phase if self._run else "waiting"
+        # The engine is done a moment before the answer is saved.
+        return "decode" if phase == "done" else phase
+
+    @property
+    def stats(self) -> dict[str, Any]:
+        """Figures so far, named as the columns of `messages`, and `tokens_per_second`; all 0 while
+        waiting."""
+        stats = self._run.stats if self._run else Stats()
+        return _columns(stats) | {"tokens_per_second": stats.tokens_per_second}
+
+    @property
+    def finish_reason(self) -> FinishReason | None:
+        """What the engine gave for the end; None before it, or if there was an error."""
+        return self._finish_reason
+
+    def text_from(self, position: int) -> tuple[str, int]:
+        """The text from a position on, and the position after it; positions count characters (code
+        points)."""
+        with self._changed:
+            return self._text[max(0, position) :], len(self._text)
+
+    def wait(self, position: int, timeout: float) -> bool:
+        """Wait at most `timeout` seconds for text beyond a position or for the end; whether there is
+        either."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self.done or len(self._text) > position, timeout)
+
+    def cancel(self, status: Status = "stopped") -> None:
+        """End the run soon and give the answer this status; the first call decides."""
+        with self._changed:
+            self.cancelled = self.cancelled or status
+            run = self._run
+        if run:
+            run.cancel()
+
+    def attach(self, run: BackendRun, info: EngineInfo) -> None:
+        """Follow this run of this engine; by the feeding thread only, as are the methods below."""
+        with self._changed:
+            self._run, self._info = run, info
+            cancelled = self.cancelled
+        if cancelled:
+            run.cancel()
+
+    def push(self, step: Step) -> int:
+        """Take in a step; how many tokens are not saved yet."""
+        with self._changed:
+            if step.token is not None:
+                self._tokens.append(step.token, step.logprob, step.top)
+            self._text += storable(step.text)
+            self._finish_reason = step.finish_reason
+            self._changed.notify_all()
+            return len(self._tokens) - self._saved_tokens
+
+    def finish(self, error: str | None = None) -> None:
+        """The answer has ended and is saved."""
+        with self._changed:
+            self.error = error
+            self.finished_at = monotonic()
+            self._changed.notify_all()
+
+    def unsaved(self) -> tuple[int, dict[str, Any]] | None:
+        """How many tokens there are and all that is known as columns of `messages`; None if that is saved."""
+        with self._changed:
+            tokens = len(self._tokens)
+            return (tokens, self.columns()) if tokens > self._saved_tokens else None
+
+    def saved(self, tokens: int) -> None:
+        """So many tokens are in the store."""
+        with self._changed:
+            self._saved_tokens = max(tokens, self._saved_tokens)
+
+    def columns(self) -> dict[str, Any]:
+        """All that is known, as columns of `messages`."""
+        with self._changed:
+            columns: dict[str, Any] = {
+                "content": self._text,
+                "token_ids": self._tokens.ids(),
+                "token_logprobs": self._tokens.logprobs(),
+                "finish_reason": self._finish_reason,
+            }
+            if self._info:
+                columns |= {"model": self._info.name, "model_digest": self._info.digest}
+                columns["engine"] = {
+                    name: getattr(self._info, name)
+                    for name in (
+                        "version",
+                        "architecture",
+                        "quantization",
+                        "context",
+                        "device",
+                        "dtype",
+                        "kernels",
+                    )
+                }
+            if self._run:
+                columns |= _columns(self._run.stats)
+            return columns
+
+
+def _columns(stats: Stats) -> dict[str, Any]:
+    return {
+        "seed": stats.seed,
+        "prompt_tokens": stats.prompt_tokens,
+        "cached_tokens": stats.cached_tokens,
+        "new_tokens": stats.new_tokens,
+        "queue_ms": stats.queue_seconds * 1000,
+        "prefill_ms": stats.prefill_seconds * 1000,
+        "decode_ms": stats.decode_seconds * 1000,
+        "ttft_ms": stats.ttft_seconds * 1000,
+    }
