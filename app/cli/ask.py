@@ -91,17 +91,15 @@ def _preset(name: str, home: Path | None) -> Sampling:
 
 
 def _text(prompt: str) -> str:
-    from app.chats import MAX_CHARACTERS
+    from app.chats import MAX_CHARACTERS, EmptyMessage, MessageTooLong
 
     if prompt == "-":
         # At most four bytes a character: enough to see that it is too long, whatever the other end sends.
         prompt = sys.stdin.buffer.read(4 * (MAX_CHARACTERS + 1)).decode(errors="replace")
     if not prompt.strip():
-        raise click.UsageError("the prompt is empty: write a question")
+        raise click.UsageError(str(EmptyMessage()))
     if len(prompt) > MAX_CHARACTERS:
-        raise click.UsageError(
-            f"the prompt has {len(prompt):,} characters, and {MAX_CHARACTERS:,} are possible: shorten it"
-        )
+        raise click.UsageError(str(MessageTooLong(len(prompt))))
     return prompt
 
 

@@ -80,7 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _one_line(error: Exception) -> str:
     match error:
         case click.UsageError(ctx=click.Context() as context):
-            text = f"{error.format_message()} (see '{context.command_path} --help')"
+            text = f"{error.format_message().rstrip('.')} (see '{context.command_path} --help')"
         case click.ClickException():
             text = error.format_message()
         case AppError() | EngineError() | WeightsError():

@@ -1,0 +1,41 @@
+"""Runs the `fireside` command as a person's shell would: a real process."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+FIRESIDE = (sys.executable, "-m", "app.cli")
+ROOT = Path(__file__).resolve().parents[2]
+LIMIT_SECONDS = 120
+
+
+def fireside(*arguments: str | Path, stdin: str = "") -> subprocess.CompletedProcess[str]:
+    """Run the command to its end. LIMIT_SECONDS is far more than any of them needs."""
+    return subprocess.run(
+        [*FIRESIDE, *map(str, arguments)],
+        input=stdin,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        cwd=ROOT,
+        timeout=LIMIT_SECONDS,
+    )
+
+
+def start(*arguments: str | Path) -> subprocess.Popen[bytes]:
+    """Start the command, with its output in pipes."""
+    return subprocess.Popen(
+        [*FIRESIDE, *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT
+    )
+
+
+def assert_refused(result: subprocess.CompletedProcess[str], code: int, *words: str) -> None:
+    """It ended with this code and exactly one line that has these words in it."""
+    assert (result.returncode, result.stdout) == (code, ""), result.stderr
+    assert result.stderr.startswith("fireside: ")
+    assert result.stderr.count("\n") == 1
+    assert len(result.stderr) < 600
+    for word in words:
+        assert word in result.stderr
