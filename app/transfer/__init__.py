@@ -1,0 +1,1 @@
+"""Conversations on their way out of and into other programs: one file a format."""

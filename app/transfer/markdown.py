@@ -1,0 +1,66 @@
+"""A conversation as a Markdown document, for reading and for other programs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import datetime
+
+from app.store import Conversation, Message
+
+UNTITLED = "Untitled chat"
+HEADINGS = {"system": "System", "user": "You", "assistant": "Assistant"}
+NOTES = {"stopped": "stopped", "interrupted": "interrupted", "streaming": "not finished", "error": "failed"}
+FENCE = re.compile(r"^ {0,3}(?P<fence>`{3,}|~{3,})(?P<rest>.*)$")
+SPECIAL = re.compile(r"[\\`*_\[\]<>#&|~]")
+
+
+def write(conversation: Conversation, messages: Sequence[Message]) -> str:
+    """The document: title, system prompt, then each message under a heading, its text as it was written.
+
+    messages: the path to show, as `store.messages.path` gives it. Under an answer stands what made it: model,
+    seed, speed, and how it ended if not by itself.
+    """
+    parts = [f"# {_inline(conversation.title or UNTITLED)}", f"*{_minute(conversation.created_at)}*"]
+    if conversation.system_prompt.strip():
+        parts += [f"## {HEADINGS['system']}", _closed(conversation.system_prompt)]
+    for message in messages:
+        parts += [f"## {HEADINGS[message.role]}", _closed(message.content), _made_by(message)]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _made_by(message: Message) -> str:
+    facts = []
+    if message.model:
+        facts.append(_inline(message.model))
+    if message.seed is not None:
+        facts.append(f"seed {message.seed}")
+    if message.tokens_per_second:
+        facts.append(f"{message.tokens_per_second:.1f} tokens/s")
+    if note := NOTES.get(message.status):
+        error = message.extra.get("error")
+        facts.append(f"{note}: {_inline(str(error))}" if error else note)
+    return f"*{' · '.join(facts)}*" if facts else ""
+
+
+def _closed(text: str) -> str:
+    """The text, with a code block that it leaves open closed, lest it swallow the rest of the document."""
+    fence = ""
+    for line in text.splitlines():
+        if match := FENCE.match(line):
+            mark, rest = match["fence"], match["rest"]
+            if not fence and not (mark[0] == "`" and "`" in rest):
+                fence = mark
+            elif fence and mark.startswith(fence) and not rest.strip():
+                fence = ""
+    text = text.strip("\n")
+    return f"{text}\n{fence}" if fence else text
+
+
+def _inline(text: str) -> str:
+    """One line that shows the text as it is."""
+    return SPECIAL.sub(r"\\\g<0>", " ".join(text.split()))
+
+
+def _minute(time: str) -> str:
+    return datetime.fromisoformat(time).strftime("%Y-%m-%d %H:%M UTC")
