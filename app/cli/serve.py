@@ -8,6 +8,7 @@ import click
 
 import weights
 from app.cli.options import debug_option, home_option, model_option, models_option
+from app.cli.terminal import follow
 from app.home import data_folder, models_folder
 
 
@@ -35,4 +36,5 @@ def serve(
         host=host,
         port=port,
         open_browser=not no_browser,
+        on_start=follow,
     )

@@ -1,35 +1,74 @@
-"""What the commands show while they work, on standard error."""
+"""What the commands show on standard error while they work."""
 
 from __future__ import annotations
 
 import sys
+import threading
+import time
 from pathlib import Path
+from typing import TYPE_CHECKING, Self
 
 import weights
 from weights import CatalogEntry
 
+if TYPE_CHECKING:
+    from app.models import Models
+
+POLL_SECONDS = 0.2
+
+
+class DownloadBar:
+    """A progress bar of one download; a single line where standard error is not a terminal."""
+
+    def __init__(self, name: str) -> None:
+        from tqdm import tqdm
+
+        self._name = name
+        # disable=None: no bar where there is no terminal. delay: none either for what is there already.
+        self._bar = tqdm(
+            desc=name, unit="B", unit_scale=True, file=sys.stderr, disable=None, leave=False, delay=0.1
+        )
+
+    def show(self, done: int, total: int) -> None:
+        """Bytes done and bytes in all."""
+        if self._bar.total is None:
+            print(f"Downloading {self._name} ({weights.megabytes(total)})", file=sys.stderr, flush=True)
+        self._bar.total = total
+        self._bar.update(done - self._bar.n)
+        if done == total:
+            self._bar.set_description(f"{self._name}: checking")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._bar.close()
+
 
 def fetch_with_bar(entry: CatalogEntry, folder: Path) -> Path:
     """The model's file; fetched under a progress bar if it is not there yet. Raises WeightsError."""
-    from tqdm import tqdm
-
-    # disable=None: no bar where standard error is not a terminal.
-    with tqdm(
-        desc=entry.name, unit="B", unit_scale=True, file=sys.stderr, disable=None, leave=False, delay=0.1
-    ) as bar:
-
-        def show(done: int, total: int) -> None:
-            if bar.total is None:
-                print(f"Downloading {entry.title} ({weights.megabytes(total)})", file=sys.stderr)
-            bar.total = total
-            bar.update(done - bar.n)
-            if done == total:
-                bar.set_description(f"{entry.name}: checking")
-
-        return weights.fetch(entry, folder, show)
+    with DownloadBar(entry.name) as bar:
+        return weights.fetch(entry, folder, bar.show)
 
 
 def locate(name_or_path: str, models_dir: Path) -> Path:
     """The model's file or folder, fetched first if the catalog's is not there yet. Raises WeightsError."""
     found = weights.resolve(name_or_path)
     return fetch_with_bar(found, models_dir) if isinstance(found, CatalogEntry) else found
+
+
+def follow(models: Models) -> None:
+    """Show, from a thread, how the server's model comes; and why, if it does not."""
+    threading.Thread(target=_follow, args=(models,), name="model-progress", daemon=True).start()
+
+
+def _follow(models: Models) -> None:
+    from app.models import CLOSING
+
+    with DownloadBar(models.state.name) as bar:
+        while (state := models.state).status not in ("ready", "failed"):
+            if state.status == "downloading":
+                bar.show(state.done_bytes, state.total_bytes)
+            time.sleep(POLL_SECONDS)
+    if state.status == "failed" and state.message != CLOSING:
+        print(f"fireside: {state.message}", file=sys.stderr, flush=True)
