@@ -6,6 +6,7 @@ import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import groupby
 
 import regex
 import tiktoken
@@ -14,6 +15,7 @@ _CONTRACTION = r"'(?:[sdmt]|ll|ve|re)"
 _CL100K = (
     r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?\p{L}++|%s| ?[^\s\p{L}\p{N}]++[\r\n]*+|\s*[\r\n]+|\s+(?!\S)|\s"
 )
+_LONG_MARKS = regex.compile(r"[^\p{ccc=0}]{32,}")
 _BYTES = {bytes([byte]): byte for byte in range(256)}
 
 
@@ -46,6 +48,16 @@ class Pretokenizer:
         return regex.compile(self.pattern)
 
 
+def _nfc(text: str) -> str:
+    """Unicode's NFC in linear time; CPython needs quadratic time to order a long run of combining marks."""
+    return unicodedata.normalize("NFC", _LONG_MARKS.sub(lambda run: _in_order(run.group()), text))
+
+
+def _in_order(marks: str) -> str:
+    runs = groupby(marks, key=lambda mark: unicodedata.combining(mark) > 0)
+    return "".join("".join(sorted(run, key=unicodedata.combining) if above else run) for above, run in runs)
+
+
 def _stand_in(character: str) -> str:
     """A Latin-1 character that tiktoken's tables put in the same class; white space stands for itself."""
     if _LETTER.encode_ordinary(character):
@@ -73,5 +85,5 @@ PRETOKENIZERS = {
     ),
     "gpt-2": Pretokenizer(rf"{_CONTRACTION}| ?\p{{L}}++| ?\p{{N}}++| ?[^\s\p{{L}}\p{{N}}]++|\s+(?!\S)|\s"),
     "llama-bpe": Pretokenizer(_CL100K % r"\p{N}{1,3}", whole_words=True, add_bos=True),
-    "qwen2": Pretokenizer(_CL100K % r"\p{N}", normalize=lambda text: unicodedata.normalize("NFC", text)),
+    "qwen2": Pretokenizer(_CL100K % r"\p{N}", normalize=_nfc),
 }

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from functools import update_wrapper
 from typing import Any
@@ -16,13 +13,13 @@ from jinja2 import nodes, pass_context
 from jinja2.exceptions import SecurityError, TemplateRuntimeError
 from jinja2.ext import Extension, loopcontrols
 from jinja2.parser import Parser
-from jinja2.runtime import Context
+from jinja2.runtime import Context, Undefined
 from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2.utils import Namespace
 from jinja2.visitor import NodeTransformer
 
-# A template in use renders a long chat in milliseconds and makes a few times the text it is given.
-MAX_SECONDS = 2.0
-MAX_CHARACTERS = 20_000_000
+from engine.budget import charge, charge_for
+
 CHARACTERS_PER_RANGE_ITEM = 16
 MAX_INTEGER_BITS = 4_096
 MAX_INDENT = 64
@@ -33,51 +30,22 @@ FILTERS = {
     *("round", "select", "selectattr", "sort", "string", "title", "trim", "unique", "upper"),
 }
 STRING_METHODS = {
+    *("capitalize", "casefold", "count", "endswith", "find", "format", "index", "isalnum", "isalpha"),
+    *("isascii", "isdecimal", "isdigit", "isidentifier", "islower", "isnumeric", "isprintable", "isspace"),
     *(
-        "capitalize",
-        "casefold",
-        "count",
-        "endswith",
-        "find",
-        "format",
-        "index",
-        "isalnum",
-        "isalpha",
-        "isascii",
+        "istitle",
+        "isupper",
+        "join",
+        "lower",
+        "lstrip",
+        "partition",
+        "removeprefix",
+        "removesuffix",
+        "replace",
     ),
-    *("isdecimal", "isdigit", "isidentifier", "islower", "isnumeric", "isprintable", "isspace", "istitle"),
-    *("isupper", "join", "lower", "lstrip", "partition", "removeprefix", "removesuffix", "replace", "rfind"),
-    *("rindex", "rpartition", "rsplit", "rstrip", "split", "splitlines", "startswith", "strip", "swapcase"),
-    *("title", "upper"),
+    *("rfind", "rindex", "rpartition", "rsplit", "rstrip", "split", "splitlines", "startswith", "strip"),
+    *("swapcase", "title", "upper"),
 }
-
-
-class Budget:
-    """What one rendering may use: processor seconds of its thread, and characters or items that it makes."""
-
-    def __init__(self, characters: int = MAX_CHARACTERS, seconds: float = MAX_SECONDS) -> None:
-        self._characters = characters
-        self._deadline = time.thread_time() + seconds
-        self._limits = f"{seconds:g} s or {characters:,} characters"
-
-    def charge(self, characters: int) -> None:
-        """Raises SecurityError when either is used up."""
-        self._characters -= characters
-        if self._characters < 0 or time.thread_time() > self._deadline:
-            raise SecurityError(f"it needs more than {self._limits}")
-
-
-_budget: ContextVar[Budget] = ContextVar("budget of the rendering under way")
-
-
-@contextmanager
-def spending(budget: Budget) -> Iterator[None]:
-    """Compile or render within a budget; one environment serves many threads, each rendering has its own."""
-    token = _budget.set(budget)
-    try:
-        yield
-    finally:
-        _budget.reset(token)
 
 
 class TemplateEnvironment(ImmutableSandboxedEnvironment):
@@ -99,15 +67,21 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
             name: _charged(function) for name, function in self.filters.items() if name in FILTERS
         }
         self.filters.update(join=_join, replace=_replace, indent=_indent, tojson=_tojson, safe=str)
-        kept = {name: self.globals[name] for name in ("dict", "namespace", "cycler", "joiner")}
+        kept = {name: self.globals[name] for name in ("dict", "cycler", "joiner")}
         self.globals.clear()
-        self.globals.update(kept, range=_range, raise_exception=_raise_exception, strftime_now=_strftime_now)
+        self.globals.update(
+            kept,
+            namespace=_Namespace,
+            range=_range,
+            raise_exception=_raise_exception,
+            strftime_now=_strftime_now,
+        )
 
     def charge(self, characters: int) -> None:
-        _budget.get().charge(characters)
+        charge(characters)
 
     def made(self, value: Any) -> Any:
-        _charge(value)
+        charge_for(value)
         return value
 
     def cut(self, value: Any, *bounds: Any) -> Any:
@@ -135,6 +109,10 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
             return False
         return super().is_safe_attribute(obj, attr, value)
 
+    def unsafe_undefined(self, obj: Any, attribute: str) -> Undefined:
+        # Jinja's own prints as nothing, so that a refused access would go unnoticed.
+        raise SecurityError(f"access to {attribute!r} of {type(obj).__name__!r} is not allowed")
+
     def wrap_str_format(self, value: Any) -> Callable[..., str] | None:
         wrapped = super().wrap_str_format(value)
         # A width can come from an argument, as in {:{width}}, so no format specification is safe.
@@ -149,6 +127,21 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
         if isinstance(owner, str) and __obj.__name__ == "replace":
             return _replace(owner, *args, **kwargs)
         return __self.made(super().call(__context, __obj, *args, **kwargs))
+
+
+class _Namespace(Namespace):
+    """Jinja's, but for names such as `__class__` that would pass for what Python looks up."""
+
+    def __init__(*args: Any, **kwargs: Any) -> None:
+        namespace, *initial = args
+        Namespace.__init__(namespace)
+        for name, value in dict(*initial, **kwargs).items():
+            namespace[name] = value
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        if str(name).startswith("_"):
+            raise SecurityError(f"the name {name!r:.40} is not allowed in a namespace")
+        super().__setitem__(name, value)
 
 
 class _Metering(NodeTransformer):
@@ -176,9 +169,8 @@ class _Metering(NodeTransformer):
 
     def visit_List(self, node: nodes.List) -> nodes.Node:
         self.generic_visit(node)
-        return (
-            node if all(isinstance(item, nodes.Const) for item in node.items) else _call("made", [node], node)
-        )
+        constant = all(isinstance(item, nodes.Const) for item in node.items)
+        return node if constant else _call("made", [node], node)
 
     def visit_Tuple(self, node: nodes.Tuple) -> nodes.Node:
         self.generic_visit(node)
@@ -222,24 +214,10 @@ def _call(name: str, arguments: list[Any], at: nodes.Node) -> nodes.Call:
     return call
 
 
-def _charge(value: Any) -> None:
-    """Charge for a value and all that is in it, as often as it is in it: the work to print or compare it."""
-    budget = _budget.get()
-    pending = [value]
-    while pending:
-        item = pending.pop()
-        budget.charge(len(item) + 1 if isinstance(item, (str, list, tuple, dict)) else 1)
-        if isinstance(item, (list, tuple)):
-            pending.extend(item)
-        elif isinstance(item, dict):
-            pending.extend(item.keys())
-            pending.extend(item.values())
-
-
 def _charged(function: Callable[..., Any]) -> Callable[..., Any]:
     def call(*args: Any, **kwargs: Any) -> Any:
         value = function(*args, **kwargs)
-        _charge(value)
+        charge_for(value)
         return value
 
     # Carries over the marks that tell Jinja which filters want the context.
@@ -250,13 +228,13 @@ def _charged(function: Callable[..., Any]) -> Callable[..., Any]:
 def _finalize(context: Context, value: Any) -> str:
     # Taking the context also keeps Jinja from printing constants while it compiles.
     text = str(value)
-    _charge(text)
+    charge_for(text)
     return text
 
 
 def _range(*bounds: int) -> range:
     items = range(*bounds)
-    _budget.get().charge(CHARACTERS_PER_RANGE_ITEM * len(items))
+    charge(CHARACTERS_PER_RANGE_ITEM * len(items))
     return items
 
 
@@ -265,21 +243,21 @@ def _join(values: Iterable[Any], d: str = "", attribute: str | int | None = None
     parts: list[str] = []
     for value in values:
         text = str(value if attribute is None else value[attribute])
-        _budget.get().charge(len(text) + len(separator) + 1)
+        charge(len(text) + len(separator) + 1)
         parts.append(text)
     return separator.join(parts)
 
 
 def _replace(s: Any, old: Any, new: Any, count: int | None = None) -> str:
     text, old, new = str(s), str(old), str(new)
-    _budget.get().charge(len(text) + text.count(old) * len(new))
+    charge(len(text) + text.count(old) * len(new))
     return text.replace(old, new, -1 if count is None else count)
 
 
 def _indent(s: Any, width: int | str = 4, first: bool = False, blank: bool = False) -> str:
     text = str(s)
     margin = width if isinstance(width, str) else " " * min(width, MAX_INDENT)
-    _budget.get().charge(len(text) + len(margin) * (len(text.splitlines()) + 1))
+    charge(len(text) + len(margin) * (len(text.splitlines()) + 1))
     head, *lines = (text + "\n").splitlines()
     rest = ("\n" + (margin + line if line or blank else line) for line in lines)
     return (margin if first else "") + head + "".join(rest)
@@ -294,9 +272,9 @@ def _tojson(
 ) -> str:
     if (isinstance(indent, int) and indent > MAX_INDENT) or len("".join(separators or ())) > MAX_INDENT:
         raise SecurityError(f"JSON indented by more than {MAX_INDENT} characters is not allowed")
-    _charge(x)
+    charge_for(x)
     text = json.dumps(x, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys)
-    _charge(text)
+    charge_for(text)
     return text
 
 
@@ -330,4 +308,4 @@ def _check_product(left: Any, right: Any) -> None:
         return
     times, sequence = (left, right) if isinstance(left, int) else (right, left)
     if isinstance(times, int) and isinstance(sequence, (str, list, tuple)):
-        _budget.get().charge(len(sequence) * max(times, 0))
+        charge(len(sequence) * max(times, 0))

@@ -6,8 +6,9 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from engine.budget import MAX_CHARACTERS, Budget, spending
 from engine.errors import ModelFormatError, TemplateError
-from engine.sandbox import MAX_CHARACTERS, Budget, TemplateEnvironment, spending
+from engine.sandbox import TemplateEnvironment
 from engine.tokenizer import Tokenizer
 
 ROLES = frozenset({"system", "user", "assistant", "tool", "developer"})

@@ -108,9 +108,7 @@ class Tokenizer:
         encoding = tiktoken.Encoding(
             family, pat_str=pretokenizer.pattern, mergeable_ranks=by_bytes, special_tokens=special
         )
-        named = (
-            fields.token_id(name, len(tokens)) for name in ("eos_token_id", "eot_token_id", "eom_token_id")
-        )
+        named = (fields.token_id(f"{end}_token_id", len(tokens)) for end in ("eos", "eot", "eom"))
         ends = {id for id in named if id is not None}
         ends.update(id for text, id in special.items() if text in END_TOKENS)
         return cls(
@@ -195,8 +193,8 @@ class _Fields:
 
     def _list(self, name: str, kind: type) -> list[Any]:
         values = self._typed(name, list)
-        if wrong := next((value for value in values if type(value) is not kind), None):
-            raise ModelFormatError(f"{KEY}{name} must hold {kind.__name__} only, not {type(wrong).__name__}")
+        if others := {type(value).__name__ for value in values} - {kind.__name__}:
+            raise ModelFormatError(f"{KEY}{name} must hold {kind.__name__} only, not {min(others)}")
         return values
 
 
