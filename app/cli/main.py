@@ -85,6 +85,8 @@ def _one_line(error: Exception) -> str:
             text = error.format_message()
         case AppError() | EngineError() | WeightsError():
             text = str(error)
+        case OSError(filename=str() as file, strerror=str() as reason):
+            text = f"{file}: {reason} (--debug shows where)"
         case _:
             text = f"unexpected {type(error).__name__}: {error} (--debug shows where)"
     return " ".join(text.split())

@@ -24,7 +24,8 @@ def models(models_dir: Path | None) -> None:
         click.echo(f"{entry.name}  {entry.title}, {entry.licence}, {entry.context:,} tokens of context")
         click.echo(f"    {_status(entry, folder)}")
     known = {entry.path_in(folder) for entry in CATALOG.values()}
-    for path in sorted(set(folder.rglob("*.gguf")) - known):
+    own = {path for pattern in ("*.gguf", "*/*.gguf") for path in folder.glob(pattern) if path.is_file()}
+    for path in sorted(own - known):
         click.echo(f"{path.stem}  your own file\n    {weights.megabytes(path.stat().st_size)}, {path}")
 
 
