@@ -1,0 +1,136 @@
+"""The outermost layer of the server: who may ask, what may be asked, and what every answer says to the browser."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable
+from urllib.parse import unquote, urlsplit
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+# A message has at most 1,000,000 characters; refusing one politely takes reading it.
+MAX_BODY_BYTES = 16 * 1024 * 1024
+
+# What the page asks of Gradio, and our own routes. Gradio has many more (files, uploads, proxies, tokens).
+ALLOWED_PATHS = re.compile(
+    r"/"
+    r"|/(?:fireside|assets|static)/[\w./-]+"
+    r"|/(?:theme\.css|manifest\.json|favicon\.ico|config|status|health)"
+    r"|/stream/[\w-]+"
+    r"|/export/[\w-]+\.md"
+    r"|/gradio_api/(?:queue/(?:join|data)|run/predict|startup-events|component_server/?|reset|cancel)"
+)
+
+CONTENT_SECURITY_POLICY = (
+    "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data: blob:; media-src 'self' data: blob:; font-src 'self' data:; connect-src 'self'; "
+    "worker-src 'self' blob:; frame-src 'none'; frame-ancestors 'none'; object-src 'none'; base-uri 'self'; "
+    "form-action 'self'"
+)
+SECURITY_HEADERS = (
+    (b"content-security-policy", CONTENT_SECURITY_POLICY.encode()),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+)
+
+
+class Guard:
+    """ASGI middleware; passes bodies through piece by piece, so that streams stay streams.
+
+    Refuses with one line of text: a Host that is not in `hosts` (421: another site's name may point here),
+    requests from other sites (403), paths that the page does not use (404), bodies that are too large (413),
+    web sockets. Adds the security headers and drops `access-control-*`, also on refusals.
+    """
+
+    def __init__(self, app: ASGIApp, hosts: Collection[str] = LOOPBACK_NAMES) -> None:
+        self._app = app
+        self._hosts = frozenset(host.lower() for host in hosts)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
+        if scope["type"] != "http":
+            await send({"type": "websocket.close", "code": 1008})
+            return
+
+        async def send_guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message = {**message, "headers": _guarded(message.get("headers", ()))}
+            await send(message)
+
+        if refusal := self._refusal(scope):
+            await _refuse(send_guarded, *refusal)
+            return
+        await self._app(scope, receive, send_guarded)
+
+    def _refusal(self, scope: Scope) -> tuple[int, str] | None:
+        headers = _single(scope["headers"])
+        host = headers.get("host", "")
+        if _host_name(host) not in self._hosts:
+            return 421, "This server answers only to its own address."
+        if scope["method"] not in SAFE_METHODS and not _same_origin(headers, host):
+            return 403, "Requests from other sites are refused."
+        if not _allowed(scope["path"]):
+            return 404, "There is nothing at this address."
+        length = headers.get("content-length", "0")
+        if not (length.isascii() and length.isdecimal()) or len(length) > 15 or int(length) > MAX_BODY_BYTES:
+            return 413, f"Requests may have at most {MAX_BODY_BYTES:,} bytes."
+        if "transfer-encoding" in headers and scope["method"] not in SAFE_METHODS:
+            return 413, "Requests must say how long they are."
+        return None
+
+
+def _allowed(path: str) -> bool:
+    # Decoded once by the server; once more, so that nothing hides behind a second encoding.
+    plain = unquote(path)
+    return ".." not in plain and "//" not in plain and ALLOWED_PATHS.fullmatch(plain) is not None
+
+
+def _same_origin(headers: dict[str, str], host: str) -> bool:
+    if headers.get("sec-fetch-site", "none") not in ("same-origin", "none"):
+        return False
+    origin = headers.get("origin")
+    if origin is None:
+        return True
+    try:
+        return urlsplit(origin).netloc.lower() == host.lower()
+    except ValueError:
+        return False
+
+
+def _host_name(host: str) -> str | None:
+    """The name without the port; None if it is malformed."""
+    match = re.fullmatch(r"(?:\[([0-9a-f:.]+)\]|([a-z0-9.-]+))(?::\d{1,5})?", host.lower())
+    return (match[1] or match[2]) if match else None
+
+
+def _single(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    """Headers by lower-case name; of one that is there twice, all values, which no check accepts."""
+    found: dict[str, str] = {}
+    for name, value in headers:
+        key, text = name.decode("latin-1").lower(), value.decode("latin-1")
+        found[key] = f"{found[key]}, {text}" if key in found else text
+    return found
+
+
+def _guarded(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    ours = {name for name, _ in SECURITY_HEADERS}
+    kept = [
+        (name, value)
+        for name, value in headers
+        if name.lower() not in ours and not name.lower().startswith(b"access-control-")
+    ]
+    return [*kept, *SECURITY_HEADERS]
+
+
+async def _refuse(send: Send, status: int, text: str) -> None:
+    body = f"{text}\n".encode()
+    headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

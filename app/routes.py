@@ -1,0 +1,63 @@
+"""Plain routes beside the page: the model's state, health, and conversations as files."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import quote
+
+from fastapi import APIRouter
+from starlette.responses import JSONResponse, Response
+
+from app.models import Models
+from app.store import NotFound, Store
+from app.transfer import markdown
+
+NO_STORE = {"Cache-Control": "no-store"}
+
+
+def plain_routes(store: Store, models: Models) -> APIRouter:
+    """GET /status, /health and /export/{conversation_id}.md."""
+    router = APIRouter()
+
+    @router.get("/status")
+    def status() -> Response:
+        return JSONResponse(state_view(models), headers=NO_STORE)
+
+    @router.get("/health")
+    def health() -> Response:
+        state = models.state
+        code = 200 if state.status == "ready" else 503
+        return JSONResponse({"status": state.status, "message": state.message}, code, headers=NO_STORE)
+
+    @router.get("/export/{conversation_id}.md")
+    def export(conversation_id: str) -> Response:
+        try:
+            conversation = store.conversations.get(conversation_id)
+            text = markdown.write(conversation, store.messages.path(conversation_id))
+        except NotFound as error:
+            return JSONResponse({"error": str(error)}, 404, headers=NO_STORE)
+        name = quote(f"{conversation.title or 'Chat'}.md", safe="")
+        headers = {"Content-Disposition": f"attachment; filename=\"chat.md\"; filename*=UTF-8''{name}"}
+        return Response(text.encode(), media_type="text/markdown", headers=headers | NO_STORE)
+
+    return router
+
+
+def state_view(models: Models) -> dict[str, Any]:
+    """The model's state as JSON: status, name, done_bytes, total_bytes, message, and what is loaded once ready."""
+    state = models.state
+    view: dict[str, Any] = {
+        "status": state.status,
+        "name": state.name,
+        "done_bytes": state.done_bytes,
+        "total_bytes": state.total_bytes,
+        "message": state.message,
+        "model": None,
+    }
+    if state.status == "ready":
+        info = models.backend(timeout=0).info
+        view["model"] = {
+            name: getattr(info, name)
+            for name in ("name", "parameters", "quantization", "context", "device", "kernels")
+        }
+    return view

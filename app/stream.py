@@ -1,0 +1,72 @@
+"""Tokens on their way to the page: one server-sent-events route that tails a run or reads the store."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+from fastapi import APIRouter, Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+
+from app.chats import Chats
+from app.store import NotFound, Store
+from app.ui.views import message_view
+
+# About 25 batches a second: smooth to the eye, and the cost does not grow with the model's speed.
+INTERVAL_SECONDS = 0.04
+KEEP_ALIVE_SECONDS = 10.0
+HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+
+
+def stream_route(store: Store, chats: Chats) -> APIRouter:
+    """GET /stream/{message_id}?from=POSITION: the text of an answer from a position on, until it is finished.
+
+    Events: `text` {text, phase, stats} with the new position as its id, and a last `done` with the message as it is
+    in the store. Comment lines are sent while there is nothing new. 404 for an unknown message.
+    """
+    router = APIRouter()
+
+    @router.get("/stream/{message_id}")
+    async def stream(message_id: str, request: Request) -> Response:
+        try:
+            await asyncio.to_thread(store.messages.get, message_id)
+        except NotFound as error:
+            return JSONResponse({"error": str(error)}, status_code=404)
+        position = _position(request.headers.get("last-event-id") or request.query_params.get("from"))
+        events = _events(store, chats, message_id, position)
+        return StreamingResponse(events, media_type="text/event-stream", headers=HEADERS)
+
+    return router
+
+
+async def _events(store: Store, chats: Chats, message_id: str, position: int) -> AsyncIterator[bytes]:
+    live = chats.live(message_id)
+    phase, quiet = "", 0.0
+    while live is not None:
+        done = live.done
+        text, position = live.text_from(position)
+        if text or live.phase != phase:
+            phase, quiet = live.phase, 0.0
+            yield _event("text", {"text": text, "phase": phase, "stats": live.stats}, position)
+        elif quiet >= KEEP_ALIVE_SECONDS:
+            quiet = 0.0
+            yield b": still here\n\n"
+        if done:
+            break
+        await asyncio.sleep(INTERVAL_SECONDS)
+        quiet += INTERVAL_SECONDS
+    message = await asyncio.to_thread(store.messages.get, message_id)
+    siblings = await asyncio.to_thread(store.messages.siblings, message_id)
+    view = message_view(message, [sibling.id for sibling in siblings])
+    yield _event("done", {**view, "conversation": message.conversation_id}, position)
+
+
+def _event(name: str, data: dict[str, Any], position: int) -> bytes:
+    return f"event: {name}\nid: {position}\ndata: {json.dumps(data, ensure_ascii=False)}\n\n".encode()
+
+
+def _position(text: str | None) -> int:
+    """A position a browser sent; 0 for whatever is none."""
+    return int(text) if text and text.isascii() and text.isdecimal() and len(text) < 16 else 0

@@ -1,0 +1,78 @@
+// Small helpers to build elements. Text always becomes text nodes, never markup.
+
+/** An element: `h("button.fs-icon", {onclick, "aria-label": "Copy"}, child, "text")`. */
+export function h(selector, properties = {}, ...children) {
+  const [tag, ...classes] = selector.split(".");
+  const element = document.createElement(tag || "div");
+  if (classes.length) element.className = classes.join(" ");
+  for (const [name, value] of Object.entries(properties)) {
+    if (value === null || value === undefined || value === false) continue;
+    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    else element.setAttribute(name, value === true ? "" : value);
+  }
+  element.append(...children.filter((child) => child !== null && child !== undefined && child !== false));
+  return element;
+}
+
+const PATHS = {
+  sidebar: "M4 5.5h16v13H4zM9.5 5.5v13",
+  pencil: "M5 19l1-4L16.5 4.5l3 3L9 18zM14.5 6.5l3 3",
+  plus: "M12 5v14M5 12h14",
+  search: "M10.8 17a6.2 6.2 0 1 0 0-12.4 6.2 6.2 0 0 0 0 12.4zM15.4 15.4L20 20",
+  more: "M6 12h.01M12 12h.01M18 12h.01",
+  pin: "M9 4h6l-.8 5.5 2.8 3.5H7l2.8-3.5zM12 13v7",
+  trash: "M5 7h14M9.5 7V4.5h5V7M7 7l.8 12.5h8.4L17 7M10.5 10.5v5.5M13.5 10.5v5.5",
+  download: "M12 4v11M7.5 11L12 15.5 16.5 11M5 19.5h14",
+  copy: "M9 9h10.5v10.5H9zM6.5 15H4.5V4.5H15v2",
+  check: "M5 12.5l4.5 4.5L19 7.5",
+  retry: "M5.2 13.5a7 7 0 1 0 1.6-6.2L4.5 9.5M4.5 4.8v4.7h4.7",
+  left: "M14.5 6L8.5 12l6 6",
+  right: "M9.5 6l6 6-6 6",
+  sun: "M12 16a4 4 0 1 0 0-8 4 4 0 0 0 0 8zM12 3v2M12 19v2M3 12h2M19 12h2M5.6 5.6L7 7M17 17l1.4 1.4M18.4 5.6L17 7M7 17l-1.4 1.4",
+  moon: "M19.5 14.5A8 8 0 0 1 9.5 4.5a8 8 0 1 0 10 10z",
+  sliders: "M4 8h9M17.5 8H20M4 16h2.5M11 16h9M15.25 10.2a2.2 2.2 0 1 0 0-4.4 2.2 2.2 0 0 0 0 4.4zM8.75 18.2a2.2 2.2 0 1 0 0-4.4 2.2 2.2 0 0 0 0 4.4z",
+  down: "M12 5v13M6.5 13L12 18.5 17.5 13",
+  alert: "M12 8.5v4.5M12 16.2h.01M12 4L21 19.5H3z",
+  close: "M6.5 6.5l11 11M17.5 6.5l-11 11",
+  info: "M12 20a8 8 0 1 0 0-16 8 8 0 0 0 0 16zM12 11v5M12 8.2h.01",
+};
+
+/** An icon of our own set, hidden from screen readers. */
+export function icon(name) {
+  const namespace = "http://www.w3.org/2000/svg";
+  const svg = document.createElementNS(namespace, "svg");
+  svg.setAttribute("viewBox", "0 0 24 24");
+  svg.setAttribute("class", "fs-svg");
+  svg.setAttribute("aria-hidden", "true");
+  const path = document.createElementNS(namespace, "path");
+  path.setAttribute("d", PATHS[name]);
+  svg.append(path);
+  return svg;
+}
+
+/** A button with an icon only; `label` is its accessible name and tooltip. */
+export function iconButton(name, label, onclick, selector = "button.fs-icon", properties = {}) {
+  return h(selector, { type: "button", "aria-label": label, title: label, onclick, ...properties }, icon(name));
+}
+
+/** Copy text; also where the page has no clipboard permission, such as plain HTTP on another machine. */
+export async function copyText(text) {
+  try {
+    await navigator.clipboard.writeText(text);
+  } catch {
+    const area = h("textarea.fs-offscreen");
+    area.value = text;
+    document.body.append(area);
+    area.select();
+    document.execCommand("copy");
+    area.remove();
+  }
+}
+
+/** Copy, and show on the button that it was done. */
+export async function copyWith(button, text) {
+  await copyText(text);
+  const before = [...button.childNodes];
+  button.replaceChildren(icon("check"), ...(button.classList.contains("fs-icon") ? [] : ["Copied"]));
+  setTimeout(() => button.replaceChildren(...before), 1400);
+}

@@ -1,0 +1,51 @@
+// Puts the parts of the page together.
+
+import { connect, receive } from "./bridge.js";
+import { notice } from "./popup.js";
+import { mountPresets } from "./presets.js";
+import {
+  addressed,
+  closeOverlays,
+  focusComposer,
+  setAddress,
+  startShell,
+  toggleDrawer,
+  toggleSidebar,
+  toggleTheme,
+} from "./shell.js";
+import { markActive, mountSidebar } from "./sidebar.js";
+import { mountTopbar, whenBack } from "./topbar.js";
+import { mountTranscript, open, openConversation, whenOpened } from "./transcript.js";
+
+const PARTS = ["sidebar", "topbar", "transcript", "presets"];
+let mounted = 0;
+let opened = false;
+
+const go = (id) => {
+  closeOverlays();
+  open(id);
+};
+const create = () => {
+  go("");
+  focusComposer();
+};
+
+function mount(part) {
+  return (element) => {
+    if (part === "sidebar") mountSidebar(element, { open: go, create, close: closeOverlays });
+    if (part === "topbar") mountTopbar(element, { toggleSidebar, toggleTheme, toggleDrawer });
+    if (part === "transcript") mountTranscript(element);
+    if (part === "presets") mountPresets(element);
+    if (++mounted === PARTS.length) startShell({ create, open: go });
+  };
+}
+
+whenOpened((id, title, moved) => {
+  markActive(id);
+  if (!opened && id !== addressed()) history.replaceState(null, "", id ? `/?c=${encodeURIComponent(id)}` : "/");
+  opened = true;
+  if (moved) setAddress(id);
+});
+whenBack(() => open(openConversation()));
+receive("any", { notice: ({ text, kind }) => notice(text, { kind }) });
+connect(Object.fromEntries(PARTS.map((part) => [part, mount(part)])));

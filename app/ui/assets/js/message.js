@@ -1,0 +1,166 @@
+// One message of the transcript: a row that can be drawn, grown and finished.
+
+import { copyText, copyWith, h, icon, iconButton } from "./dom.js";
+import { MarkdownView } from "./markdown.js";
+import { openFigures } from "./popup.js";
+
+const WAITING = {
+  waiting: "Waiting for the model to load",
+  queued: "Waiting for its turn",
+  prefill: "Reading",
+  decode: "Thinking",
+};
+const number = (value) => value.toLocaleString("en");
+const seconds = (ms) => (ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(1)} s`);
+
+/** What is said below an answer that did not end by itself; "" for one that did. */
+function remark(message) {
+  if (message.status === "stopped") return "Stopped.";
+  if (message.status === "interrupted") return "Interrupted: Fireside was closed while this was being written.";
+  if (message.finish_reason === "length") return "Cut off: the limit of new tokens or the end of the context was reached.";
+  return "";
+}
+
+export class MessageRow {
+  /** `actions` are retry(id) and version(id). */
+  constructor(message, actions) {
+    this.actions = actions;
+    this.text = "";
+    const mine = message.role === "user";
+    this.element = h(`article.fs-turn.fs-${mine ? "user" : "answer"}`, { "aria-label": mine ? "You" : "Fireside" });
+    this.element.dataset.id = message.id;
+    this.body = h(mine ? "div.fs-bubble" : "div.fs-md");
+    this.foot = h("div.fs-foot");
+    this.element.append(this.body, this.foot);
+    if (!mine) {
+      this.view = new MarkdownView(this.body);
+      this.waiting = h("div.fs-waiting", {}, h("span.fs-ember"), h("span.fs-waiting-words"));
+    }
+    this.show(message);
+  }
+
+  get streaming() {
+    return this.message.status === "streaming";
+  }
+
+  /** Draw a message as it is in the store; the same one again changes nothing. */
+  show(message) {
+    const described = JSON.stringify(message);
+    if (described === this.described) return;
+    this.described = described;
+    this.message = message;
+    if (message.role === "user") {
+      this.body.textContent = message.content;
+      this.foot.replaceChildren(
+        h("div.fs-tools", { role: "toolbar", "aria-label": "Message" }, this.copyButton("Copy message")),
+      );
+      return;
+    }
+    this.element.setAttribute("aria-busy", String(this.streaming));
+    this.element.classList.toggle("fs-streaming", this.streaming);
+    if (this.streaming) {
+      this.text = "";
+      this.view.update("", true);
+      this.say("waiting");
+      this.foot.replaceChildren();
+      return;
+    }
+    this.waiting.remove();
+    this.text = message.content;
+    this.view.update(this.text, true);
+    this.foot.replaceChildren(...this.footer(message));
+  }
+
+  /** Take in more text of an answer in the making; the page draws it with the next frame. */
+  grow(piece, phase) {
+    this.text += piece;
+    if (!this.text) this.say(phase);
+    else this.waiting.remove();
+    if (this.frame || !piece) return;
+    this.frame = requestAnimationFrame(() => {
+      this.frame = null;
+      if (this.streaming) this.view.update(this.text, false);
+    });
+  }
+
+  /** Words in place of text that is not there. */
+  say(phase, words = WAITING[phase] ?? "Working") {
+    this.waiting.lastChild.textContent = words;
+    if (!this.waiting.isConnected) this.body.after(this.waiting);
+  }
+
+  copyButton(label) {
+    const button = iconButton("copy", label, () => copyWith(button, this.text || this.message.content));
+    return button;
+  }
+
+  footer(message) {
+    const parts = [];
+    if (message.status === "error") {
+      parts.push(
+        h(
+          "div.fs-failure",
+          { role: "alert" },
+          icon("alert"),
+          h("span", {}, message.error || "The answer failed."),
+          h("button.fs-button", { type: "button", onclick: () => this.actions.retry(message.id) }, "Try again"),
+        ),
+      );
+    }
+    const words = remark(message);
+    if (words) parts.push(h("p.fs-remark", {}, words));
+    const tools = h("div.fs-tools", { role: "toolbar", "aria-label": "Answer" });
+    tools.append(...this.versionSwitch(message), this.copyButton("Copy"));
+    tools.append(iconButton("retry", "Regenerate", () => this.actions.retry(message.id)));
+    const figures = message.figures;
+    if (figures?.new_tokens) {
+      const line = [`${number(figures.new_tokens)} tokens`];
+      if (figures.tokens_per_second) line.push(`${figures.tokens_per_second.toFixed(1)} tok/s`);
+      const button = h(
+        "button.fs-figures-line",
+        { type: "button", title: "Figures of this answer", "aria-haspopup": "dialog", "aria-expanded": "false" },
+        line.join(" · "),
+      );
+      button.addEventListener("click", () => openFigures(button, "This answer", figureRows(message)));
+      tools.append(button);
+    }
+    parts.push(tools);
+    return parts;
+  }
+
+  versionSwitch(message) {
+    const all = message.versions ?? [];
+    if (all.length < 2) return [];
+    const at = all.indexOf(message.id);
+    const step = (name, label, to) =>
+      iconButton(name, label, () => this.actions.version(all[to]), "button.fs-icon", { disabled: !all[to] });
+    return [
+      step("left", "Previous version", at - 1),
+      h("span.fs-version", { "aria-label": `Version ${at + 1} of ${all.length}` }, `${at + 1}/${all.length}`),
+      step("right", "Next version", at + 1),
+    ];
+  }
+}
+
+function figureRows({ figures, finish_reason: reason }) {
+  const rows = [];
+  const row = (name, value) => value !== null && value !== undefined && value !== "" && rows.push([name, value]);
+  row("Model", figures.model);
+  row("New tokens", number(figures.new_tokens));
+  row("Speed", figures.tokens_per_second ? `${figures.tokens_per_second.toFixed(1)} tokens a second` : null);
+  row("Time to first token", figures.ttft_ms === null ? null : seconds(figures.ttft_ms));
+  row("Prompt", figures.prompt_tokens === null ? null : `${number(figures.prompt_tokens)} tokens`);
+  row("Reused from before", figures.cached_tokens === null ? null : `${number(figures.cached_tokens)} tokens`);
+  row("Temperature", figures.temperature);
+  row("Ended by", { stop: "the model", length: "the limit", cancelled: "you" }[reason]);
+  if (figures.seed !== null) {
+    const copy = h("button.fs-link", { type: "button", title: "Copy the seed" }, figures.seed);
+    copy.addEventListener("click", () => {
+      copyText(figures.seed);
+      copy.textContent = "Copied";
+      setTimeout(() => (copy.textContent = figures.seed), 1200);
+    });
+    rows.push(["Seed", copy]);
+  }
+  return rows;
+}

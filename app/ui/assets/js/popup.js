@@ -1,0 +1,140 @@
+// Menus, popovers, notices and the dialog that asks for a name.
+
+import { h, icon, iconButton } from "./dom.js";
+
+let closeOpen = null;
+
+/** Close the open menu or popover, if any; whether there was one. */
+export function closePopup() {
+  const close = closeOpen;
+  closeOpen = null;
+  if (close) close();
+  return close !== null;
+}
+
+function show(anchor, element, { x, y } = {}) {
+  closePopup();
+  document.body.append(element);
+  const at = anchor.getBoundingClientRect();
+  const { width, height } = element.getBoundingClientRect();
+  const left = Math.min(x ?? at.left, innerWidth - width - 8);
+  const below = y ?? at.bottom + 4;
+  const top = below + height + 8 > innerHeight ? Math.max(8, (y ?? at.top - 4) - height) : below;
+  element.style.left = `${Math.max(8, left)}px`;
+  element.style.top = `${top}px`;
+  anchor.setAttribute("aria-expanded", "true");
+  const outside = (event) => {
+    if (!element.contains(event.target) && !anchor.contains(event.target)) closePopup();
+  };
+  document.addEventListener("pointerdown", outside, true);
+  closeOpen = () => {
+    document.removeEventListener("pointerdown", outside, true);
+    anchor.setAttribute("aria-expanded", "false");
+    const focused = element.contains(document.activeElement);
+    element.remove();
+    if (focused) anchor.focus();
+  };
+}
+
+/** A menu below `anchor` or at a point; entries are {label, icon, action, danger, href}. */
+export function openMenu(anchor, entries, point) {
+  const items = entries.map((entry) => {
+    const choose = (event) => {
+      if (entry.action) event.preventDefault();
+      closePopup();
+      entry.action?.();
+    };
+    const properties = { role: "menuitem", tabindex: "-1", onclick: choose };
+    if (entry.href) Object.assign(properties, { href: entry.href, download: "" });
+    const tag = `${entry.href ? "a" : "button"}.fs-menu-item${entry.danger ? ".fs-danger" : ""}`;
+    return h(tag, properties, icon(entry.icon), entry.label);
+  });
+  const menu = h("div.fs-popup.fs-menu", { role: "menu" }, ...items);
+  menu.addEventListener("keydown", (event) => {
+    const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+    if (step) {
+      const at = items.indexOf(document.activeElement);
+      items[(at + step + items.length) % items.length].focus();
+      event.preventDefault();
+    } else if (event.key === "Escape" || event.key === "Tab") {
+      closePopup();
+      event.preventDefault();
+      event.stopPropagation();
+    }
+  });
+  show(anchor, menu, point);
+  items[0].focus();
+}
+
+/** A popover with a table of [name, value] rows. */
+export function openFigures(anchor, title, rows) {
+  if (anchor.getAttribute("aria-expanded") === "true") {
+    closePopup();
+    return;
+  }
+  const list = h("dl.fs-figures", {}, ...rows.flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]));
+  const box = h("div.fs-popup.fs-popover", { role: "dialog", "aria-label": title, tabindex: "-1" }, h("h3", {}, title), list);
+  box.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape") return;
+    closePopup();
+    event.stopPropagation();
+  });
+  show(anchor, box);
+  box.focus();
+}
+
+function corner() {
+  return document.querySelector(".fs-notices") ?? document.body.appendChild(h("div.fs-notices"));
+}
+
+/** A short notice; kind is "error" or "done"; with an action it offers a button. */
+export function notice(text, { kind = "done", action = null, label = "", seconds = 6 } = {}) {
+  const box = h(`div.fs-notice.fs-${kind}`, { role: kind === "error" ? "alert" : "status" });
+  const close = () => box.remove();
+  box.append(icon(kind === "error" ? "alert" : "check"), h("span", {}, text));
+  if (action) {
+    const act = () => {
+      close();
+      action();
+    };
+    box.append(h("button.fs-notice-action", { type: "button", onclick: act }, label));
+  }
+  box.append(iconButton("close", "Dismiss", close));
+  const all = corner();
+  // The same words twice say nothing new.
+  for (const other of all.children) if (other.textContent === box.textContent) other.remove();
+  all.append(box);
+  let timer = setTimeout(close, seconds * 1000);
+  box.addEventListener("pointerenter", () => clearTimeout(timer));
+  box.addEventListener("pointerleave", () => {
+    timer = setTimeout(close, 2500);
+  });
+}
+
+/** Ask for a name in a dialog; the name, or null. */
+export function askName(title, action) {
+  return new Promise((resolve) => {
+    const input = h("input.fs-input", { type: "text", maxlength: "80", "aria-label": "Name", placeholder: "Name" });
+    const cancel = h("button.fs-button", { type: "button", onclick: () => dialog.close() }, "Cancel");
+    const form = h(
+      "form",
+      { method: "dialog" },
+      h("h3", {}, title),
+      input,
+      h("div.fs-dialog-row", {}, cancel, h("button.fs-button.fs-primary", { type: "submit" }, action)),
+    );
+    const dialog = h("dialog.fs-dialog", { "aria-label": title }, form);
+    dialog.addEventListener("keydown", (event) => event.stopPropagation());
+    dialog.addEventListener("close", () => {
+      const name = input.value.trim();
+      resolve(dialog.dataset.sent && name ? name : null);
+      dialog.remove();
+    });
+    form.addEventListener("submit", () => {
+      dialog.dataset.sent = "yes";
+    });
+    document.body.append(dialog);
+    dialog.showModal();
+    input.focus();
+  });
+}

@@ -1,0 +1,122 @@
+// The frame: both side panels, theme, address, keys.
+
+import { closePopup } from "./popup.js";
+import { focusSearch } from "./sidebar.js";
+
+const root = document.documentElement;
+const narrow = matchMedia("(max-width: 820px)");
+
+const composer = () => document.querySelector("#fs-composer textarea");
+export const focusComposer = () => composer()?.focus();
+
+function remember(name, value) {
+  try {
+    localStorage.setItem(`fireside.${name}`, value);
+  } catch {
+    // Only a preference is lost.
+  }
+}
+
+function recall(name) {
+  try {
+    return localStorage.getItem(`fireside.${name}`);
+  } catch {
+    return null;
+  }
+}
+
+function setPanel(name, open, keep = true) {
+  root.classList.toggle(`fs-${name}-open`, open);
+  document.querySelector(`.fs-toggle-${name}`)?.setAttribute("aria-expanded", String(open));
+  if (keep && !narrow.matches) remember(name, open ? "open" : "closed");
+}
+
+const isOpen = (name) => root.classList.contains(`fs-${name}-open`);
+
+export function toggleSidebar() {
+  if (narrow.matches) setPanel("drawer", false);
+  setPanel("side", !isOpen("side"));
+}
+
+export function toggleDrawer() {
+  if (narrow.matches) setPanel("side", false);
+  setPanel("drawer", !isOpen("drawer"));
+}
+
+/** Close what lies over the conversation on a narrow page; whether anything did. */
+export function closeOverlays() {
+  if (!narrow.matches || !(isOpen("side") || isOpen("drawer"))) return false;
+  setPanel("side", false);
+  setPanel("drawer", false);
+  return true;
+}
+
+export function openSearch() {
+  setPanel("side", true);
+  focusSearch();
+}
+
+function applyTheme(dark) {
+  root.classList.toggle("fs-dark", dark);
+  document.body.classList.toggle("dark", dark);
+  const button = document.querySelector(".fs-toggle-theme");
+  button?.setAttribute("aria-label", dark ? "Light theme" : "Dark theme");
+  button?.setAttribute("title", dark ? "Light theme" : "Dark theme");
+}
+
+export function toggleTheme() {
+  const dark = !root.classList.contains("fs-dark");
+  remember("theme", dark ? "dark" : "light");
+  applyTheme(dark);
+}
+
+/** The conversation that the address asks for. */
+export const addressed = () => new URLSearchParams(location.search).get("c") ?? "";
+
+/** Make the address tell which conversation is open. */
+export function setAddress(id) {
+  if (id === addressed()) return;
+  history.pushState(null, "", id ? `/?c=${encodeURIComponent(id)}` : "/");
+}
+
+/** Set up the frame; actions are create() and open(id). */
+export function startShell({ create, open }) {
+  const address = new URL(location.href);
+  address.searchParams.delete("__theme");
+  history.replaceState(null, "", address);
+  applyTheme(root.classList.contains("fs-dark"));
+  setPanel("side", !narrow.matches && recall("side") !== "closed", false);
+  setPanel("drawer", !narrow.matches && recall("drawer") === "open", false);
+  narrow.addEventListener("change", () => {
+    setPanel("side", !narrow.matches && recall("side") !== "closed", false);
+    setPanel("drawer", !narrow.matches && recall("drawer") === "open", false);
+  });
+  const scrim = document.createElement("div");
+  scrim.className = "fs-scrim";
+  scrim.addEventListener("click", closeOverlays);
+  document.body.append(scrim);
+  addEventListener("popstate", () => open(addressed()));
+  addEventListener("keydown", (event) => onKey(event, create));
+  // A phone would open its keyboard over the page.
+  if (!narrow.matches) focusComposer();
+}
+
+function onKey(event, create) {
+  if (event.isComposing) return;
+  const command = event.ctrlKey || event.metaKey;
+  const key = event.key.toLowerCase();
+  const typing = event.target.closest?.("input, textarea, [contenteditable]");
+  if (command && !event.shiftKey && key === "k") openSearch();
+  else if (command && event.shiftKey && key === "o") create();
+  else if (command && key === ",") toggleDrawer();
+  else if (key === "/" && !command && !typing) focusComposer();
+  else if (key === "escape") {
+    if (!closePopup() && !closeOverlays()) stopAnswer();
+    return;
+  } else return;
+  event.preventDefault();
+}
+
+function stopAnswer() {
+  if (root.classList.contains("fs-running")) document.querySelector("#fs-composer .stop-button")?.click();
+}

@@ -1,0 +1,193 @@
+// The list of conversations: search, days, menu, renaming in place, undo.
+
+import { receive, send } from "./bridge.js";
+import { h, icon, iconButton } from "./dom.js";
+import { notice, openMenu } from "./popup.js";
+
+const DAY_MS = 86_400_000;
+const SEARCH_MS = 200;
+
+let list, input, none;
+let conversations = [];
+let active = "";
+let open = () => {};
+let timer = null;
+
+const query = () => input.value.trim();
+
+export function mountSidebar(element, actions) {
+  open = actions.open;
+  input = h("input", { type: "search", placeholder: "Search chats", "aria-label": "Search chats", autocomplete: "off" });
+  input.addEventListener("input", () => {
+    clearTimeout(timer);
+    timer = setTimeout(() => send("sidebar", "search", { query: query() }), SEARCH_MS);
+  });
+  input.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape" || event.isComposing) return;
+    event.stopPropagation();
+    if (input.value) {
+      input.value = "";
+      input.dispatchEvent(new Event("input"));
+    } else input.blur();
+  });
+  list = h("nav.fs-list", { "aria-label": "Conversations" });
+  none = h("p.fs-none", { hidden: true });
+  element.append(
+    h(
+      "div.fs-brand",
+      {},
+      h("img", { src: new URL("../favicon.svg", import.meta.url).href, alt: "", width: "26", height: "26" }),
+      h("span", {}, "Fireside"),
+      iconButton("close", "Close sidebar", actions.close, "button.fs-icon.fs-close-side"),
+    ),
+    h("button.fs-new", { type: "button", onclick: actions.create, title: "New chat (Ctrl+Shift+O)" }, icon("pencil"), "New chat"),
+    h("label.fs-search", { title: "Search (Ctrl+K)" }, icon("search"), input),
+    none,
+    list,
+  );
+  list.addEventListener("keydown", moveFocus);
+}
+
+export function focusSearch() {
+  input.focus();
+  input.select();
+}
+
+/** Mark the open conversation. */
+export function markActive(id) {
+  active = id;
+  for (const row of list.querySelectorAll(".fs-entry")) mark(row);
+}
+
+function mark(row) {
+  const current = row.dataset.id === active;
+  row.classList.toggle("fs-active", current);
+  row.querySelector("a")?.[current ? "setAttribute" : "removeAttribute"]("aria-current", "page");
+}
+
+/** The title of a conversation as the list has it. */
+export const titleOf = (id) => conversations.find((each) => each.id === id)?.title ?? "";
+
+function show(message) {
+  // An answer to an earlier query; the newer one is on its way.
+  if (message.query !== query()) {
+    send("sidebar", "search", { query: query() });
+    return;
+  }
+  conversations = message.conversations;
+  // Redrawing would throw away what is being typed.
+  if (list.querySelector(".fs-rename")) return;
+  draw();
+}
+
+function draw() {
+  const focused = list.contains(document.activeElement) ? document.activeElement.closest(".fs-entry")?.dataset.id : null;
+  const groups = new Map();
+  for (const each of conversations) {
+    const name = each.pinned ? "Pinned" : dayOf(each.updated_at);
+    groups.set(name, [...(groups.get(name) ?? []), each]);
+  }
+  list.replaceChildren(
+    ...[...groups].map(([name, members]) =>
+      h("section", { "aria-label": name }, h("h2", {}, name), h("ul", {}, ...members.map(entry))),
+    ),
+  );
+  none.hidden = conversations.length > 0;
+  none.textContent = query() ? "No chat has these words." : "Your chats will be listed here.";
+  if (focused) list.querySelector(`[data-id="${CSS.escape(focused)}"] a`)?.focus();
+}
+
+function dayOf(time) {
+  const today = new Date();
+  today.setHours(0, 0, 0, 0);
+  const days = Math.floor((today - new Date(time)) / DAY_MS) + 1;
+  if (days <= 0) return "Today";
+  if (days === 1) return "Yesterday";
+  return days <= 7 ? "Previous 7 days" : "Older";
+}
+
+function entry(each) {
+  const link = h("a", { href: `/?c=${encodeURIComponent(each.id)}`, title: each.title }, each.title);
+  const row = h("li.fs-entry", {}, link);
+  const more = iconButton("more", "Chat menu", () => menu(each, row, more), "button.fs-icon.fs-more", {
+    "aria-haspopup": "menu",
+    "aria-expanded": "false",
+  });
+  row.dataset.id = each.id;
+  row.append(more);
+  link.addEventListener("click", (event) => {
+    if (event.ctrlKey || event.metaKey || event.shiftKey || event.button) return;
+    event.preventDefault();
+    open(each.id);
+  });
+  link.addEventListener("keydown", (event) => event.key === "F2" && rename(each, row));
+  row.addEventListener("contextmenu", (event) => {
+    event.preventDefault();
+    menu(each, row, more, { x: event.clientX, y: event.clientY });
+  });
+  mark(row);
+  return row;
+}
+
+function menu(each, row, anchor, point) {
+  openMenu(
+    anchor,
+    [
+      { label: each.pinned ? "Unpin" : "Pin", icon: "pin", action: () => change("pin", { id: each.id, pinned: !each.pinned }) },
+      { label: "Rename", icon: "pencil", action: () => rename(each, row) },
+      { label: "Export Markdown", icon: "download", href: `/export/${encodeURIComponent(each.id)}.md` },
+      { label: "Delete", icon: "trash", danger: true, action: () => remove(each) },
+    ],
+    point,
+  );
+}
+
+const change = (event, data) => send("sidebar", event, { ...data, query: query() });
+
+function remove(each) {
+  change("remove", { id: each.id });
+  if (each.id === active) open("");
+  notice(`Deleted “${each.title}”.`, {
+    action: () => change("restore", { id: each.id }),
+    label: "Undo",
+    seconds: 10,
+  });
+}
+
+function rename(each, row) {
+  const field = h("input.fs-rename", { type: "text", "aria-label": "Chat title", maxlength: "200" });
+  field.value = each.title;
+  let ended = false;
+  const end = (keep) => {
+    if (ended) return;
+    ended = true;
+    const title = field.value.trim();
+    if (keep && title && title !== each.title) {
+      each.title = title;
+      change("rename", { id: each.id, title });
+    }
+    const fresh = entry(each);
+    (field.closest("li") ?? row).replaceWith(fresh);
+    if (keep !== "away") fresh.querySelector("a").focus();
+  };
+  field.addEventListener("keydown", (event) => {
+    event.stopPropagation();
+    if (event.isComposing) return;
+    if (event.key === "Enter") end(true);
+    if (event.key === "Escape") end(false);
+  });
+  field.addEventListener("blur", () => end("away"));
+  row.replaceChildren(field);
+  field.focus();
+  field.select();
+}
+
+function moveFocus(event) {
+  const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+  if (!step || event.target.tagName !== "A") return;
+  const links = [...list.querySelectorAll(".fs-entry a")];
+  links[links.indexOf(event.target) + step]?.focus();
+  event.preventDefault();
+}
+
+receive("sidebar", { list: show });

@@ -1,0 +1,117 @@
+// The bar above the conversation: the model and its state, the meter, and whether the server is there at all.
+
+import { send } from "./bridge.js";
+import { h, iconButton } from "./dom.js";
+
+const BUSY_MS = 700;
+const IDLE_MS = 15_000;
+const megabytes = (bytes) => `${(bytes / 1e6).toFixed(bytes < 1e7 ? 1 : 0)} MB`;
+const number = (value) => value.toLocaleString("en");
+
+let name, state, progress, retry, meter, ring, meterText, banner;
+let context = 0;
+let figures = null;
+let timer = null;
+let reachable = true;
+let onBack = () => {};
+
+/** Call `callback` when the server answers again after it had gone. */
+export function whenBack(callback) {
+  onBack = callback;
+}
+
+export function mountTopbar(element, { toggleSidebar, toggleTheme, toggleDrawer }) {
+  name = h("span.fs-model-name");
+  state = h("span.fs-model-state", { role: "status" });
+  progress = h("progress.fs-progress", { "aria-label": "Model progress", hidden: true });
+  retry = h("button.fs-button.fs-small", { type: "button", hidden: true, onclick: askAgain }, "Retry");
+  ring = h("span.fs-ring");
+  meterText = h("span.fs-meter-text");
+  meter = h("div.fs-meter", { role: "img", hidden: true }, ring, meterText);
+  banner = h("div.fs-banner", { role: "alert", hidden: true });
+  element.append(
+    iconButton("sidebar", "Toggle sidebar", toggleSidebar, "button.fs-icon.fs-toggle-side", { "aria-expanded": "true" }),
+    h("div.fs-model", {}, name, state, progress, retry),
+    meter,
+    iconButton("moon", "Dark theme", toggleTheme, "button.fs-icon.fs-toggle-theme"),
+    iconButton("sliders", "Settings", toggleDrawer, "button.fs-icon.fs-toggle-drawer", { "aria-expanded": "false" }),
+    banner,
+  );
+  document.addEventListener("visibilitychange", () => document.hidden || lookAgain());
+  look();
+}
+
+/** Ask for the state now rather than at the next turn. */
+export function lookAgain() {
+  clearTimeout(timer);
+  timer = setTimeout(look, 50);
+}
+
+function askAgain() {
+  send("topbar", "retry_model");
+  setTimeout(lookAgain, 200);
+}
+
+async function look() {
+  clearTimeout(timer);
+  let wait = BUSY_MS;
+  try {
+    const response = await fetch("/status", { cache: "no-store" });
+    if (!response.ok) throw new Error(response.statusText);
+    const status = await response.json();
+    show(status);
+    if (!reachable) onBack();
+    reachable = true;
+    wait = status.status === "ready" || status.status === "failed" ? IDLE_MS : BUSY_MS;
+  } catch {
+    reachable = false;
+    wait = 1500;
+  }
+  banner.hidden = reachable;
+  banner.textContent = reachable ? "" : "Fireside is not running. Your chats are kept; start it again to go on.";
+  clearTimeout(timer);
+  timer = setTimeout(look, wait);
+}
+
+function show({ status, name: asked, message, done_bytes: done, total_bytes: total, model }) {
+  const counted = total > 0 && (status === "downloading" || status === "loading");
+  name.textContent = model ? `${asked.split("/").at(-1)}` : asked.split("/").at(-1);
+  name.title = model
+    ? `${model.name}, ${Math.round(model.parameters / 1e6)} million parameters, ${model.quantization}, on ${model.device}`
+    : asked;
+  const words = {
+    absent: "Looking for the model…",
+    downloading: total ? `Downloading ${megabytes(done)} of ${megabytes(total)}` : "Downloading…",
+    loading: "Loading…",
+    ready: model ? model.quantization : "",
+    failed: message,
+  };
+  state.textContent = words[status] ?? message;
+  state.title = message;
+  state.className = `fs-model-state fs-is-${status}`;
+  progress.hidden = !counted;
+  if (counted) {
+    progress.max = total;
+    progress.value = done;
+  }
+  retry.hidden = status !== "failed";
+  context = model?.context ?? 0;
+  draw();
+}
+
+/** Show what an answer used: {prompt_tokens, new_tokens, tokens_per_second}; null for a new conversation. */
+export function showFigures(latest) {
+  figures = latest;
+  draw();
+}
+
+function draw() {
+  const used = figures ? (figures.prompt_tokens ?? 0) + (figures.new_tokens ?? 0) : 0;
+  meter.hidden = !context;
+  ring.style.setProperty("--fs-used", `${Math.min(1, context ? used / context : 0)}turn`);
+  const speed = figures?.tokens_per_second ? ` · ${figures.tokens_per_second.toFixed(1)} tok/s` : "";
+  const whole = h("span", {}, `${number(used)} / ${number(context)}`);
+  meterText.replaceChildren(whole, h("span.fs-wide", {}, ` ctx${speed}`));
+  meter.setAttribute("aria-label", `${number(used)} of ${number(context)} tokens of context used${speed}`);
+  meter.title = meter.getAttribute("aria-label");
+}

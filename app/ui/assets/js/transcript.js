@@ -1,0 +1,159 @@
+// The open conversation: its rows, the answer in the making, and the empty state.
+
+import { receive, send } from "./bridge.js";
+import { h, iconButton } from "./dom.js";
+import { MessageRow } from "./message.js";
+import { notice } from "./popup.js";
+import { follow } from "./stream.js";
+import { lookAgain, showFigures } from "./topbar.js";
+
+const STARTERS = [
+  ["Explain simply", "Explain in three sentences why the sky is blue."],
+  ["Write a little", "Write a short poem about a campfire on a cold night."],
+  ["Make a list", "List five ideas for a rainy afternoon at home."],
+  ["Say it better", "Make this sentence friendlier: Send me the report today."],
+];
+const NEAR_BOTTOM = 60;
+
+let scroller, log, polite, empty, jump;
+let rows = [];
+let conversation = null;
+let endStream = null;
+let onOpen = () => {};
+
+const actions = {
+  retry: (id) => send("transcript", "retry", { id }),
+  version: (id) => send("transcript", "version", { id }),
+};
+
+/** The id of the conversation that is shown; "" for a new one. */
+export const openConversation = () => conversation ?? "";
+
+/** Call `callback(id, moved)` whenever another conversation is shown. */
+export function whenOpened(callback) {
+  onOpen = callback;
+}
+
+/** Ask Python for a conversation ("" for a new one). */
+export const open = (id) => send("transcript", "open", { id });
+
+export function mountTranscript(element) {
+  log = h("div.fs-log", { role: "log", "aria-live": "off", "aria-label": "Conversation" });
+  polite = h("div.fs-offscreen", { role: "status", "aria-live": "polite" });
+  empty = emptyState();
+  jump = iconButton("down", "Jump to the end", () => toBottom("smooth"), "button.fs-jump");
+  scroller = h("div.fs-scroller", { tabindex: "-1" }, empty, log);
+  scroller.addEventListener("scroll", () => jump.classList.toggle("fs-shown", !nearBottom()), { passive: true });
+  // Rows grow after they are drawn; whoever reads the end stays at the end.
+  let follows = true;
+  scroller.addEventListener("scroll", () => (follows = nearBottom()), { passive: true });
+  new ResizeObserver(() => follows && toBottom("instant")).observe(log);
+  element.append(scroller, jump, polite);
+}
+
+function emptyState() {
+  const starter = ([title, text]) =>
+    h(
+      "button.fs-starter",
+      { type: "button", onclick: () => send("transcript", "ask", { text }) },
+      h("strong", {}, title),
+      h("span", {}, text),
+    );
+  return h(
+    "div.fs-empty",
+    {},
+    h("img.fs-empty-mark", { src: new URL("../favicon.svg", import.meta.url).href, alt: "" }),
+    h("h1", {}, "What shall we talk about?"),
+    h("div.fs-starters", {}, ...STARTERS.map(starter)),
+    h("p", {}, "The starter model is tiny: quick and private, but it often gets facts wrong."),
+  );
+}
+
+const nearBottom = () => scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight < NEAR_BOTTOM;
+const toBottom = (behavior) => scroller.scrollTo({ top: scroller.scrollHeight, behavior });
+
+function show({ conversation: id, title, messages, notice: words }) {
+  const moved = id !== conversation;
+  conversation = id;
+  const known = new Map(rows.map((row) => [row.message.id, row]));
+  rows = messages.map((message) => {
+    const row = known.get(message.id);
+    // A row that is being streamed has more text than the list that was just read.
+    if (row && row.streaming && message.status === "streaming") return row;
+    if (!row) return new MessageRow(message, actions);
+    row.show(message);
+    return row;
+  });
+  log.replaceChildren(...rows.map((row) => row.element));
+  settle();
+  if (moved || known.size === 0) toBottom("instant");
+  if (words) notice(words, { kind: "error" });
+  onOpen(id, title, moved);
+}
+
+function append({ conversation: id, parent, messages }) {
+  // Another tab may have gone on from elsewhere; the whole path tells what is true.
+  const last = rows.at(-1)?.message.id ?? null;
+  if ((conversation || "") !== "" && (id !== conversation || last !== parent)) {
+    if (id === conversation) open(id);
+    return;
+  }
+  const moved = id !== conversation;
+  conversation = id;
+  for (const message of messages) {
+    const row = new MessageRow(message, actions);
+    rows.push(row);
+    log.append(row.element);
+  }
+  settle();
+  toBottom("instant");
+  onOpen(id, null, moved);
+}
+
+/** Bring everything around the rows in line with them. */
+function settle() {
+  empty.hidden = rows.length > 0;
+  const live = rows.at(-1)?.streaming ? rows.at(-1) : null;
+  const followed = endStream?.id;
+  if (followed && followed !== live?.message.id) {
+    endStream();
+    endStream = null;
+  }
+  document.documentElement.classList.toggle("fs-running", live !== null);
+  if (live && followed !== live.message.id) followRow(live);
+  if (!live) showFigures(rows.findLast((row) => row.message.figures)?.message.figures ?? null);
+}
+
+function followRow(row) {
+  const id = row.message.id;
+  let fresh = true;
+  const end = follow(id, {
+    text(piece, phase, stats) {
+      if (fresh && row.text) row.text = "";
+      fresh = false;
+      row.element.classList.remove("fs-lost");
+      row.grow(piece, phase);
+      if (phase === "decode") showFigures(stats);
+    },
+    done({ conversation: owner, ...message }) {
+      endStream = null;
+      row.element.classList.remove("fs-lost");
+      row.show(message);
+      settle();
+      polite.textContent = message.status === "error" ? "The answer failed" : "Answer finished";
+      send("transcript", "finished", { id: owner, query: document.querySelector(".fs-search input")?.value ?? "" });
+    },
+    lost() {
+      row.element.classList.add("fs-lost");
+      row.say("", "Fireside is not answering. What was written so far is kept; waiting for it to come back.");
+      lookAgain();
+    },
+    gone() {
+      endStream = null;
+      open(openConversation());
+    },
+  });
+  endStream = Object.assign(end, { id });
+}
+
+receive("transcript", { show, append });

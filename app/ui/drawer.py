@@ -1,0 +1,79 @@
+"""The settings drawer: native controls for the preset, the system prompt and the sampler."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from app.store import Store
+from app.ui.components import Island, preset_buttons
+from app.ui.settings import RANGES, form_values, preset_choices
+
+
+@dataclass(frozen=True, slots=True)
+class Drawer:
+    """The controls; `settings` are in the order of `app.ui.settings.NAMES`."""
+
+    preset: gr.Dropdown
+    buttons: Island
+    system_prompt: gr.Textbox
+    settings: tuple[Any, ...]
+
+    @property
+    def form(self) -> list[Any]:
+        """What handlers take: preset, system prompt, settings."""
+        return [self.preset, self.system_prompt, *self.settings]
+
+
+def build_drawer(store: Store) -> Drawer:
+    """Call inside a layout block. The values are those of a new conversation."""
+    preset_id, system, *values = form_values(store, None)
+    gr.HTML("<h2>Settings</h2>", elem_id="fs-drawer-title", js_on_load=None, apply_default_css=False)
+    preset = gr.Dropdown(
+        preset_choices(store.presets.list()),
+        value=preset_id,
+        label="Preset",
+        interactive=True,
+        filterable=False,
+        elem_id="fs-preset",
+    )
+    buttons = preset_buttons()
+    prompt = gr.Textbox(
+        system,
+        label="System prompt",
+        placeholder="What the model is told before your first message",
+        lines=3,
+        max_lines=10,
+        interactive=True,
+        elem_id="fs-system",
+    )
+    sliders = [
+        gr.Slider(
+            each.low,
+            each.high,
+            value=value,
+            step=each.step,
+            label=each.label,
+            info=each.info,
+            interactive=True,
+            buttons=[],
+            elem_classes="fs-slider",
+        )
+        for each, value in zip(RANGES, values[: len(RANGES)], strict=True)
+    ]
+    seed_value, stop_value = values[len(RANGES) :]
+    seed = gr.Textbox(
+        seed_value, label="Seed (-1 = random)", max_lines=1, interactive=True, elem_id="fs-seed"
+    )
+    stop = gr.Textbox(
+        stop_value,
+        label="Stop strings",
+        info="One a line; the answer ends before any of them",
+        lines=2,
+        max_lines=6,
+        interactive=True,
+        elem_id="fs-stop",
+    )
+    return Drawer(preset, buttons, prompt, (*sliders, seed, stop))

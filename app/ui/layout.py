@@ -1,0 +1,124 @@
+"""The page's layout and the wiring of its events."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+from fastapi import FastAPI
+
+from app.chats import Chats
+from app.models import Models
+from app.store import Store
+from app.ui.components import Island, sidebar, topbar, transcript
+from app.ui.drawer import Drawer, build_drawer
+from app.ui.handlers import Handlers
+from app.ui.theme import build_theme
+
+# Gradio runs one call of a function at a time unless told otherwise.
+CONCURRENCY = 16
+QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+
+
+def build_page(store: Store, chats: Chats, models: Models) -> gr.Blocks:
+    """The page as a Gradio app, not yet mounted."""
+    handlers = Handlers(store, chats, models)
+    with gr.Blocks(title="Fireside", fill_width=True, fill_height=True, analytics_enabled=False) as page:
+        with gr.Row(elem_id="fs-shell"):
+            with gr.Column(elem_id="fs-side"):
+                conversations = sidebar()
+            with gr.Column(elem_id="fs-main"):
+                model = topbar()
+                messages = transcript()
+                with gr.Column(elem_id="fs-dock"):
+                    box = _message_box()
+                    gr.HTML(
+                        "Runs on this computer. Answers can be wrong.",
+                        elem_id="fs-hint",
+                        js_on_load=None,
+                        apply_default_css=False,
+                    )
+            with gr.Column(elem_id="fs-drawer"):
+                drawer = build_drawer(store)
+        # The id of the open conversation; the address bar's `?c=` follows it.
+        open_id = gr.Textbox("", visible="hidden", elem_id="fs-open", label="Open conversation")
+        _wire_chat(page, handlers, open_id, box, messages, conversations, drawer)
+        _wire_list(handlers, conversations)
+        _wire_drawer(handlers, open_id, messages, drawer)
+        model.retry_model(handlers.retry_model, None, None, queue=False, **QUIET)
+    page.queue(default_concurrency_limit=CONCURRENCY)
+    return page
+
+
+def mount_page(app: FastAPI, page: gr.Blocks) -> FastAPI:
+    """Mount the page at "/"; routes added to `app` later are not reached."""
+    return gr.mount_gradio_app(
+        app,
+        page,
+        path="/",
+        theme=build_theme(),
+        footer_links=[],
+        run_history=False,
+        show_error=False,
+        enable_monitoring=False,
+        mcp_server=False,
+        ssr_mode=False,
+        pwa=False,
+        max_file_size="1mb",
+    )
+
+
+def _message_box() -> gr.Textbox:
+    # Both buttons are always there; the stylesheet shows the one that applies.
+    return gr.Textbox(
+        label="Message",
+        show_label=False,
+        container=False,
+        placeholder="Message the model",
+        lines=1,
+        max_lines=9,
+        submit_btn="Send",
+        stop_btn="Stop",
+        elem_id="fs-composer",
+    )
+
+
+def _wire_chat(
+    page: gr.Blocks,
+    handlers: Handlers,
+    open_id: gr.Textbox,
+    box: gr.Textbox,
+    messages: Island,
+    conversations: Island,
+    drawer: Drawer,
+) -> None:
+    address = "() => [new URLSearchParams(location.search).get('c') || '']"
+    shown = [open_id, messages, *drawer.form]
+    loaded = [open_id, messages, conversations, *drawer.form]
+    page.load(handlers.load, open_id, loaded, js=address, **QUIET)
+    messages.open(handlers.open_event, None, shown, **QUIET)
+    box.submit(
+        handlers.send, [box, open_id, *drawer.form], [box, open_id, messages, conversations], **QUIET
+    )
+    messages.ask(handlers.ask, [open_id, *drawer.form], [open_id, messages, conversations], **QUIET)
+    messages.retry(handlers.retry, [open_id, *drawer.form], messages, **QUIET)
+    messages.version(handlers.version, None, messages, **QUIET)
+    box.stop(handlers.stop, open_id, None, queue=False, **QUIET)
+    messages.finished(handlers.search, None, conversations, **QUIET)
+
+
+def _wire_list(handlers: Handlers, conversations: Island) -> None:
+    for name in ("rename", "pin", "remove", "restore"):
+        getattr(conversations, name)(getattr(handlers, name), None, conversations, **QUIET)
+    conversations.search(handlers.search, None, conversations, trigger_mode="always_last", **QUIET)
+
+
+def _wire_drawer(handlers: Handlers, open_id: gr.Textbox, messages: Island, drawer: Drawer) -> None:
+    inputs = [open_id, *drawer.form]
+    for control in (drawer.system_prompt, *drawer.settings):
+        control.input(handlers.configure, inputs, messages, trigger_mode="always_last", **QUIET)
+    drawer.preset.input(
+        handlers.choose_preset, [open_id, drawer.preset], list(drawer.settings), **QUIET
+    )
+    drawer.buttons.save_preset(handlers.save_preset, inputs, [drawer.preset, messages], **QUIET)
+    drawer.buttons.delete_preset(handlers.delete_preset, inputs, [drawer.preset, messages], **QUIET)

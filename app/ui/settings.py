@@ -1,0 +1,116 @@
+"""Between the drawer's controls and sampling settings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from app.store import Conversation, NotFound, Preset, Store
+from app.store.presets import DEFAULT_ID
+from engine import InvalidSampling, Sampling
+
+RANDOM = "-1"
+NO_LIMIT = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """A slider: the setting's name, its label, its bounds and step, and a line of help."""
+
+    name: str
+    label: str
+    low: float
+    high: float
+    step: float
+    info: str
+
+
+RANGES = (
+    Range("temperature", "Temperature", 0, 2, 0.05, "0 always takes the likeliest word"),
+    Range("top_k", "Top-k", 0, 200, 1, "Choose among the k likeliest, 0 among all"),
+    Range("top_p", "Top-p", 0.01, 1, 0.01, "Choose among those that make up this share"),
+    Range("min_p", "Min-p", 0, 0.99, 0.01, "Drop those far below the likeliest"),
+    Range("repetition_penalty", "Repetition penalty", 0.5, 2, 0.01, "Above 1 avoids words already there"),
+    Range("presence_penalty", "Presence penalty", -2, 2, 0.05, "Above 0 favours new words"),
+    Range("frequency_penalty", "Frequency penalty", -2, 2, 0.05, "Above 0 avoids frequent words"),
+    Range("max_tokens", "Max new tokens", NO_LIMIT, 8192, 1, "Length of an answer, 0 for no limit"),
+)
+NAMES = (*(each.name for each in RANGES), "seed", "stop")
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """The drawer as read from the page: a known preset, checked settings that differ from it, system prompt."""
+
+    preset_id: str
+    overrides: dict[str, Any]
+    settings: dict[str, Any]
+    system_prompt: str
+
+
+def read_form(store: Store, preset_id: Any, system_prompt: Any, *values: Any) -> Form:
+    """Parse what the page sent, in the order of NAMES. Raises InvalidSampling; an unknown preset is the default."""
+    preset = find_preset(store, preset_id)
+    settings = dict(zip(NAMES, values, strict=True))
+    for each in RANGES:
+        settings[each.name] = _clamped(settings[each.name], each)
+    settings["max_tokens"] = settings["max_tokens"] or None
+    settings["seed"] = _seed(settings["seed"])
+    settings["stop"] = [line.replace("\\n", "\n") for line in str(settings["stop"] or "").splitlines() if line]
+    checked = Sampling.from_dict(settings).to_dict()
+    settings = {name: checked[name] for name in NAMES}
+    base = Sampling.from_dict(preset.settings).to_dict()
+    overrides = {name: value for name, value in settings.items() if base[name] != value}
+    return Form(preset.id, overrides, settings, str(system_prompt or ""))
+
+
+def form_values(store: Store, conversation: Conversation | None) -> list[Any]:
+    """What the drawer shows for a conversation (None: a new one): preset, system prompt, then NAMES."""
+    preset = find_preset(store, conversation.preset_id if conversation else None)
+    settings = {**preset.settings, **(conversation.settings if conversation else {})}
+    return [preset.id, conversation.system_prompt if conversation else "", *setting_values(settings)]
+
+
+def setting_values(settings: Mapping[str, Any]) -> list[Any]:
+    """The controls' values for some settings, in the order of NAMES."""
+    full = Sampling.from_dict(settings).to_dict()
+    full["max_tokens"] = full["max_tokens"] or NO_LIMIT
+    values: list[Any] = [_clamped(full[each.name], each) for each in RANGES]
+    seed = RANDOM if full["seed"] is None else str(full["seed"])
+    return [*values, seed, "\n".join(text.replace("\n", "\\n") for text in full["stop"])]
+
+
+def merged(conversation: Conversation, form: Form) -> dict[str, Any]:
+    """The conversation's overrides with the drawer's; those the drawer does not show stay."""
+    kept = {name: value for name, value in conversation.settings.items() if name not in NAMES}
+    return {**kept, **form.overrides}
+
+
+def find_preset(store: Store, preset_id: Any) -> Preset:
+    """The preset, or the default one where it is unknown."""
+    try:
+        return store.presets.get(str(preset_id or DEFAULT_ID))
+    except NotFound:
+        return store.presets.get(DEFAULT_ID)
+
+
+def preset_choices(presets: Sequence[Preset]) -> list[tuple[str, str]]:
+    """For the dropdown: what is read, and the id behind it."""
+    return [(preset.name, preset.id) for preset in presets]
+
+
+def _clamped(value: Any, bounds: Range) -> float:
+    number = float(value) if isinstance(value, (int, float)) and value == value else bounds.low
+    number = min(max(number, bounds.low), bounds.high)
+    return int(number) if bounds.step == 1 else round(number, 4)
+
+
+def _seed(text: Any) -> int | None:
+    text = str(text if text is not None else "").strip()
+    if text in ("", RANDOM):
+        return None
+    # int() alone would also take "1_000" and other scripts' digits, and is slow on very long ones.
+    if not (text.isascii() and text.isdecimal() and len(text) <= 19):
+        raise InvalidSampling(f"the seed must be -1 or a whole number from 0 to {2**63 - 1}, not {text!r:.40}")
+    return int(text)

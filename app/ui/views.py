@@ -1,0 +1,84 @@
+"""What the page is told about records: plain data, in the browser's terms."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from app.store import Conversation, Message, Store
+
+
+class Sequencer:
+    """Growing numbers for what is sent to a component: the browser drops what is not newer than what it has.
+
+    They start from the clock, so that they also grow over a restart of the server.
+    """
+
+    def __init__(self) -> None:
+        self._numbers = itertools.count(time.time_ns() // 1_000_000)
+
+    def stamp(self, op: str, **values: Any) -> dict[str, Any]:
+        """A message for a component; its keys always come in the same order."""
+        return {"k": next(self._numbers), "op": op, **values}
+
+
+def message_view(message: Message, versions: Sequence[str] = ()) -> dict[str, Any]:
+    """A message for the transcript; `versions` are the ids of its siblings and its own, oldest first.
+
+    The text of an answer in the making is left out: it comes by its stream, from the first character.
+    """
+    return {
+        "id": message.id,
+        "role": message.role,
+        "content": "" if message.status == "streaming" else message.content,
+        "status": message.status,
+        "error": str(message.extra.get("error", "")) if message.status == "error" else "",
+        "finish_reason": message.finish_reason,
+        "versions": list(versions),
+        "figures": figures(message) if message.role == "assistant" else None,
+    }
+
+
+def figures(message: Message) -> dict[str, Any]:
+    """What an answer cost; times in milliseconds, None where nothing was measured."""
+    return {
+        "model": message.model,
+        # Seeds may exceed what a JavaScript number holds exactly.
+        "seed": None if message.seed is None else str(message.seed),
+        "prompt_tokens": message.prompt_tokens,
+        "cached_tokens": message.cached_tokens,
+        "new_tokens": message.new_tokens,
+        "tokens_per_second": round(message.tokens_per_second, 2),
+        "ttft_ms": message.ttft_ms,
+        "prefill_ms": message.prefill_ms,
+        "decode_ms": message.decode_ms,
+        "temperature": message.settings.get("temperature"),
+    }
+
+
+def path_views(store: Store, messages: Sequence[Message]) -> list[dict[str, Any]]:
+    """The messages of a path with their versions."""
+    views = []
+    for message in messages:
+        siblings = store.messages.siblings(message.id) if message.role == "assistant" else []
+        views.append(message_view(message, [sibling.id for sibling in siblings]))
+    return views
+
+
+def conversation_view(conversation: Conversation) -> dict[str, Any]:
+    """A row of the list; the browser sorts it under its day, which depends on the user's time zone."""
+    return {
+        "id": conversation.id,
+        "title": conversation.title or "New chat",
+        "pinned": conversation.pinned,
+        "updated_at": conversation.updated_at,
+    }
+
+
+def one_line(error: Exception) -> str:
+    """The text of an error meant for people, as a sentence."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text[:1].upper() + text[1:]
+
