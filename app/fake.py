@@ -28,16 +28,16 @@ class ScriptedBackend:
 
     script: the pieces of text of an answer, one a token, or a function that makes them from the messages; the
     answer ends with "stop" after them, with "length" at `Sampling.max_tokens`. pace: seconds before each
-    token; may be set at any time. error: raised by `chat`, or after `error_at` tokens where that is given.
-    context: tokens the prompt and one more must fit in; a prompt has a token for each of its words and
-    messages. requests: what `chat` was called with, in order.
+    token, or a function of its number; may be set at any time. error: raised by `chat`, or after `error_at`
+    tokens where that is given. context: tokens the prompt and one more must fit in; a prompt has a token for
+    each of its words and messages. requests: what `chat` was called with, in order.
     """
 
     def __init__(
         self,
         script: Script = ("Hello", " there", "."),
         *,
-        pace: float = 0.0,
+        pace: float | Callable[[int], float] = 0.0,
         error: EngineError | None = None,
         error_at: int | None = None,
         context: int = 2048,
@@ -108,7 +108,8 @@ class ScriptedRun:
         last = min(len(self._pieces), self._sampling.max_tokens or len(self._pieces)) - 1
         first = begun
         for number, piece in enumerate(self._pieces[: last + 1]):
-            if self._cancelled.wait(self._backend.pace):
+            pace = self._backend.pace
+            if self._cancelled.wait(pace(number) if callable(pace) else pace):
                 break
             if self._backend.error is not None and number == self._backend.error_at:
                 self.phase = "done"
