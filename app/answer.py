@@ -15,9 +15,11 @@ from app.store import Message
 from app.store.messages import Growth
 from app.store.records import Status
 from app.store.tokens import ALTERNATIVES
-from engine import EngineError, Sampling
+from engine import ContextOverflow, EngineError, Sampling
 
 MODEL_POLL_SECONDS = 0.1
+# In `extra` of an answer whose question did not fit.
+OUT_OF_CONTEXT = "out_of_context"
 
 log = logging.getLogger(__name__)
 
@@ -65,6 +67,9 @@ class Answer(threading.Thread):
         self._saver.watch(live)
         try:
             status = self._write()
+        except ContextOverflow as overflow:
+            self._extra |= {OUT_OF_CONTEXT: True}
+            status, error = "error", f"{overflow}. The model does not see this message from now on."
         except (EngineError, AppError) as failure:
             # Whoever cancels may also close the engine under the run.
             status, error = live.cancelled or "error", " ".join(str(failure).split())
@@ -107,10 +112,14 @@ class Answer(threading.Thread):
 def prompt(system_prompt: str, path: Sequence[Message]) -> list[dict[str, str]]:
     """What the model is asked: the system prompt, if any, and the path.
 
-    Answers that failed or are empty are left out; stopped and interrupted ones stay as far as they got.
+    Answers that failed or are empty are left out; stopped and interrupted ones stay as far as they got. So is a
+    question that did not fit, once another follows: otherwise nothing could be asked after it.
     """
     messages = [{"role": "system", "content": system_prompt}] if system_prompt.strip() else []
+    unfit = {message.parent_id for message in path if message.extra.get(OUT_OF_CONTEXT)}
     for message in path:
+        if message.id in unfit:
+            continue
         if message.role != "assistant" or (message.content and message.status != "error"):
             messages.append({"role": message.role, "content": message.content})
     return messages

@@ -250,6 +250,17 @@ def test_overflow_is_told_and_the_message_kept(store: Store, start: Start) -> No
     assert [one["role"] for one in backend.requests[-1][0]] == ["user", "assistant", "user"]
 
 
+def test_after_an_overflow_a_shorter_message_is_answered(store: Store, start: Start) -> None:
+    backend = ScriptedBackend(context=100)
+    chats = start(backend)
+    sent = chats.send(None, "word " * 100)
+    assert "does not see this message" in finish(chats, store, sent).extra["error"]
+    following = chats.send(sent.conversation_id, "Hello")
+    assert finish(chats, store, following).status == "complete"
+    assert backend.requests[-1][0] == [{"role": "user", "content": "Hello"}]
+    assert [message.content[:5] for message in store.messages.path(sent.conversation_id)][0] == "word "
+
+
 def test_an_engine_that_fails_in_mid_answer_keeps_the_text(store: Store, start: Start) -> None:
     chats = start(ScriptedBackend(["a", "b", "c", "d"], error=EngineError("out of\nluck"), error_at=2))
     message = finish(chats, store, chats.send(None, "Hello"))
