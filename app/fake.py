@@ -78,9 +78,7 @@ class ScriptedBackend:
 
     def chat_tokens(self, messages: Sequence[Message]) -> list[int]:
         """A token for each message's role and for each of its words."""
-        return [
-            token_of(word) for message in messages for word in (message["role"], *message["content"].split())
-        ]
+        return [token_of(word) for message in messages for word in (message["role"], *message["content"].split())]
 
     def close(self) -> None:
         """Runs under way end with EngineClosed at their next token; calling it again does nothing."""
@@ -143,8 +141,5 @@ class ScriptedRun:
     def _step(self, piece: str, reason: Literal["stop", "length"] | None) -> Step:
         # Halves: the chosen token is the likeliest with probability 1/2, the next has 1/4, and so on.
         token = token_of(piece)
-        top = tuple(
-            ((token + rank) % VOCABULARY, -(rank + 1) * math.log(2))
-            for rank in range(self._sampling.logprobs)
-        )
+        top = tuple(((token + rank) % VOCABULARY, -(rank + 1) * math.log(2)) for rank in range(self._sampling.logprobs))
         return Step(token=token, text=piece, logprob=-math.log(2), top=top, finish_reason=reason)

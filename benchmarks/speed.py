@@ -16,6 +16,7 @@ import time
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -57,7 +58,7 @@ def fireside(engine: Engine) -> Contender:
 
 
 def llama_cpp(path: Path, threads: int) -> tuple[Contender, Any]:
-    import xllamacpp
+    xllamacpp: Any = import_module("xllamacpp")
 
     params = xllamacpp.CommonParams()
     params.model.path = str(path)
@@ -85,7 +86,7 @@ def llama_cpp(path: Path, threads: int) -> tuple[Contender, Any]:
 def transformers(path: Path, dtype: torch.dtype) -> Contender:
     from transformers import AutoModelForCausalLM
 
-    model = AutoModelForCausalLM.from_pretrained(path.parent, gguf_file=path.name, dtype=dtype).eval()
+    model: Any = AutoModelForCausalLM.from_pretrained(path.parent, gguf_file=path.name, dtype=dtype).eval()
 
     def generate(prompt: list[int], count: int) -> float:
         started = time.perf_counter()
@@ -105,13 +106,16 @@ def transformers(path: Path, dtype: torch.dtype) -> Contender:
 
 def prompts(rounds: int) -> list[list[int]]:
     """A prompt a round, all different from their first token on, so that no cache helps."""
-    return [[(7919 * (index + 1) + 31 * place) % 40_000 + 300 for place in range(PROMPT_TOKENS)] for index in range(rounds)]
+    return [
+        [(7919 * (index + 1) + 31 * place) % 40_000 + 300 for place in range(PROMPT_TOKENS)] for index in range(rounds)
+    ]
 
 
 def table(speeds: dict[str, Speeds]) -> str:
     ours = speeds["Fireside"]
     lines = [
-        f"| | prefill of {PROMPT_TOKENS} tokens, tok/s (spread) | decode after them, tok/s (spread) | Fireside's ratio: prefill, decode |",
+        f"| tokens per second, median (spread) | prefill of {PROMPT_TOKENS} | decode of {NEW_TOKENS} after them "
+        "| Fireside's ratio: prefill, decode |",
         "| --- | --- | --- | --- |",
     ]
     for name, speed in speeds.items():

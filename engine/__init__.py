@@ -1,10 +1,10 @@
 """Fireside's engine: a checkpoint in, tokens with their probabilities out.
 
-    from engine import Engine, Sampling
+from engine import Engine, Sampling
 
-    with Engine.load("model.gguf") as engine:
-        for step in engine.chat([{"role": "user", "content": "Hello"}], Sampling(temperature=0)):
-            print(step.text, end="")
+with Engine.load("model.gguf") as engine:
+    for step in engine.chat([{"role": "user", "content": "Hello"}], Sampling(temperature=0)):
+        print(step.text, end="")
 """
 
 from __future__ import annotations

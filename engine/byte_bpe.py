@@ -25,9 +25,7 @@ class Inexpressible(Exception):
     """The merges mean something that ranks alone cannot say; the text tells what, with an example."""
 
 
-def mergeable_ranks(
-    ids: Mapping[str, int], merges: Sequence[tuple[str, str]], *, whole_words: bool
-) -> dict[str, int]:
+def mergeable_ranks(ids: Mapping[str, int], merges: Sequence[tuple[str, str]], *, whole_words: bool) -> dict[str, int]:
     """The tokens that text can become, with ids that serve as ranks: the lowest merges first.
 
     ids: every ordinary token, written in the byte alphabet. merges: pairs in order of priority; both halves

@@ -196,7 +196,9 @@ def _read_tensors(cursor: _Cursor, count: int, alignment: int) -> dict[str, GGUF
     for name, shape, code, offset in sorted(announced, key=lambda entry: entry[3]):
         quantization = QUANTIZATIONS[code]
         if shape[-1] % quantization.block_elements:
-            raise ModelFormatError(f"{cursor.name}: rows of {name!r:.80} are no multiple of a {quantization.name} block")
+            raise ModelFormatError(
+                f"{cursor.name}: rows of {name!r:.80} are no multiple of a {quantization.name} block"
+            )
         nbytes = prod(shape) // quantization.block_elements * quantization.block_bytes
         begin = start + offset
         if offset % alignment or begin < previous_end:

@@ -79,10 +79,10 @@ class SlotPool:
         """
         free = [slot for slot in self._slots if slot.free]
         best = max(free, key=lambda slot: (slot.common_prefix(prompt), -slot.last_used), default=None)
-        if best is None or best.common_prefix(prompt) == 0:
-            if len(self._slots) < self._count:
-                best = Slot(self._new_cache())
-                self._slots.append(best)
+        nothing_shared = best is None or best.common_prefix(prompt) == 0
+        if nothing_shared and len(self._slots) < self._count:
+            best = Slot(self._new_cache())
+            self._slots.append(best)
         if best is None:
             return None
         best.rewind(min(best.common_prefix(prompt), len(prompt) - 1))

@@ -39,7 +39,7 @@ class ModelWeights:
 
 
 class Model:
-    """A config with its weights and rotary tables, ready to run on one device. Immutable, but for the cache it is given."""
+    """A config with its weights and rotary tables, ready to run on one device; only the caches it is given change."""
 
     def __init__(self, config: ModelConfig, weights: ModelWeights, context: int) -> None:
         self.config = config

@@ -12,9 +12,7 @@ import regex
 import tiktoken
 
 _CONTRACTION = r"'(?:[sdmt]|ll|ve|re)"
-_CL100K = (
-    r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?\p{L}++|%s| ?[^\s\p{L}\p{N}]++[\r\n]*+|\s*[\r\n]+|\s+(?!\S)|\s"
-)
+_CL100K = r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?\p{L}++|%s| ?[^\s\p{L}\p{N}]++[\r\n]*+|\s*[\r\n]+|\s+(?!\S)|\s"
 _LONG_MARKS = regex.compile(r"[^\p{ccc=0}]{32,}")
 _BYTES = {bytes([byte]): byte for byte in range(256)}
 
@@ -80,9 +78,7 @@ _NUMBER = _class(r"\p{N}")
 # each against `tokenizers`.
 PRETOKENIZERS = {
     # Digits(individual_digits=True), then ByteLevel's GPT-2 pattern.
-    "smollm": Pretokenizer(
-        rf"\p{{N}}|{_CONTRACTION}| ?\p{{L}}++| ?[^\s\p{{L}}\p{{N}}]++|\s+(?![^\s\p{{N}}])|\s"
-    ),
+    "smollm": Pretokenizer(rf"\p{{N}}|{_CONTRACTION}| ?\p{{L}}++| ?[^\s\p{{L}}\p{{N}}]++|\s+(?![^\s\p{{N}}])|\s"),
     "gpt-2": Pretokenizer(rf"{_CONTRACTION}| ?\p{{L}}++| ?\p{{N}}++| ?[^\s\p{{L}}\p{{N}}]++|\s+(?!\S)|\s"),
     "llama-bpe": Pretokenizer(_CL100K % r"\p{N}{1,3}", whole_words=True, add_bos=True),
     "qwen2": Pretokenizer(_CL100K % r"\p{N}", normalize=_nfc),

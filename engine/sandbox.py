@@ -63,9 +63,7 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
         super().__init__(
             trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols, _Generation], finalize=_finalize
         )
-        self.filters = {
-            name: _charged(function) for name, function in self.filters.items() if name in FILTERS
-        }
+        self.filters = {name: _charged(function) for name, function in self.filters.items() if name in FILTERS}
         self.filters.update(join=_join, replace=_replace, indent=_indent, tojson=_tojson, safe=str)
         kept = {name: self.globals[name] for name in ("dict", "cycler", "joiner")}
         self.globals.clear()
@@ -103,9 +101,7 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
         return self.made(super().call_binop(context, operator, left, right))
 
     def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
-        if isinstance(obj, (int, float, complex, bytes)) or (
-            isinstance(obj, str) and attr not in STRING_METHODS
-        ):
+        if isinstance(obj, (int, float, complex, bytes)) or (isinstance(obj, str) and attr not in STRING_METHODS):
             return False
         return super().is_safe_attribute(obj, attr, value)
 
@@ -198,9 +194,7 @@ class _Generation(Extension):
 
     def parse(self, parser: Parser) -> nodes.Node:
         line = next(parser.stream).lineno
-        return nodes.Scope(parser.parse_statements(("name:endgeneration",), drop_needle=True)).set_lineno(
-            line
-        )
+        return nodes.Scope(parser.parse_statements(("name:endgeneration",), drop_needle=True)).set_lineno(line)
 
 
 def _template_data(node: nodes.Node) -> Iterable[nodes.TemplateData]:
@@ -293,11 +287,7 @@ def _check_format(format: str) -> None:
 
 
 def _check_power(base: Any, exponent: Any) -> None:
-    if (
-        isinstance(base, int)
-        and isinstance(exponent, int)
-        and base.bit_length() * exponent > MAX_INTEGER_BITS
-    ):
+    if isinstance(base, int) and isinstance(exponent, int) and base.bit_length() * exponent > MAX_INTEGER_BITS:
         raise SecurityError(f"an integer of more than {MAX_INTEGER_BITS:,} bits is not allowed")
 
 

@@ -48,9 +48,7 @@ class TextStream:
     def _possible_start(self, text: str) -> int:
         """Length of the longest end of `text` that is a proper prefix of a stop string."""
         longest = max((len(stop) - 1 for stop in self._stop), default=0)
-        return next(
-            (size for size in range(min(longest, len(text)), 0, -1) if self._begins_stop(text[-size:])), 0
-        )
+        return next((size for size in range(min(longest, len(text)), 0, -1) if self._begins_stop(text[-size:])), 0)
 
     def _begins_stop(self, end: str) -> bool:
         return any(stop.startswith(end) and stop != end for stop in self._stop)

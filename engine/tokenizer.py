@@ -59,9 +59,7 @@ class Tokenizer:
         self.add_bos = add_bos
         self._pretokenizer = pretokenizer
         self._token_bytes = tuple(token_bytes)
-        missing = [
-            byte for byte in range(256) if encoding.encode_single_token(bytes([byte])) >= self.vocabulary
-        ]
+        missing = [byte for byte in range(256) if encoding.encode_single_token(bytes([byte])) >= self.vocabulary]
         # An empty class is no regular expression; (?!) matches nowhere.
         self._missing = re.compile(b"[%s]" % re.escape(bytes(missing)) if missing else b"(?!)")
 
@@ -75,9 +73,7 @@ class Tokenizer:
         fields = _Fields(metadata)
         model = fields.text("model")
         if model != "gpt2":
-            raise UnsupportedModel(
-                f"a model with a {model!r:.40} tokenizer", "only byte-level BPE (`gpt2`) is known"
-            )
+            raise UnsupportedModel(f"a model with a {model!r:.40} tokenizer", "only byte-level BPE (`gpt2`) is known")
         family = fields.text("pre") if fields.has("pre") else "default"
         pretokenizer = PRETOKENIZERS.get(family)
         if pretokenizer is None:
@@ -216,9 +212,7 @@ def _parse_merges(merges: list[str], normal: Mapping[str, int]) -> list[tuple[st
     for place, merge in enumerate(merges):
         left, _, right = merge.partition(" ")
         if left not in normal or right not in normal or left + right not in normal:
-            raise ModelFormatError(
-                f"merge {place} of the model file, {merge!r:.60}, names a token that is not there"
-            )
+            raise ModelFormatError(f"merge {place} of the model file, {merge!r:.60}, names a token that is not there")
         pairs.append((left, right))
     if len(set(pairs)) != len(pairs):
         raise ModelFormatError(f"{len(pairs) - len(set(pairs)):,} merges of the model file are listed twice")
@@ -234,9 +228,7 @@ def _bytes_of_tokens(tokens: list[str], types: list[int]) -> list[bytes]:
             try:
                 contents.append(bytes([byte_of[character] for character in text]))
             except KeyError as error:
-                raise ModelFormatError(
-                    f"token {id} holds {error.args[0]!r}, which stands for no byte"
-                ) from None
+                raise ModelFormatError(f"token {id} holds {error.args[0]!r}, which stands for no byte") from None
         else:
             contents.append(text.encode("utf-8", "replace") if kind == TokenType.USER_DEFINED else b"")
     return contents

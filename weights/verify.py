@@ -47,9 +47,7 @@ def check(what: str, size: int, sha256: str | None, expected: CatalogEntry | Whe
         difference = f"has the SHA-256 {sha256:.12}… instead of {expected.sha256:.12}…"
     else:
         return
-    raise DigestMismatch(
-        f"{what} {difference}: it is damaged or another file, so it is not used; fetch it again"
-    )
+    raise DigestMismatch(f"{what} {difference}: it is damaged or another file, so it is not used; fetch it again")
 
 
 def _note(path: Path) -> Path:

@@ -85,9 +85,7 @@ def _preset(name: str, home: Path | None) -> Sampling:
     for preset in presets:
         if preset.name.casefold() == name.casefold():
             return Sampling.from_dict(preset.settings)
-    raise InvalidSampling(
-        f"no preset is named {name!r:.80}: there are {', '.join(preset.name for preset in presets)}"
-    )
+    raise InvalidSampling(f"no preset is named {name!r:.80}: there are {', '.join(preset.name for preset in presets)}")
 
 
 def _text(prompt: str) -> str:

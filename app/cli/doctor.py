@@ -92,9 +92,7 @@ def _cpu_features() -> set[str]:
 def _model(folder: Path) -> Iterator[Finding]:
     path = DEFAULT.path_in(folder)
     if not path.exists():
-        yield Finding(
-            "warning", "model", f"{DEFAULT.name} is not in {folder} yet: the first start fetches it"
-        )
+        yield Finding("warning", "model", f"{DEFAULT.name} is not in {folder} yet: the first start fetches it")
         return
     try:
         weights.check(f"the file {path}", path.stat().st_size, weights.digest(path), DEFAULT)

@@ -21,9 +21,7 @@ class ExportFailed(AppError):
 @click.command()
 @click.argument("conversation", metavar="[ID]", required=False)
 @click.option("--all", "everything", is_flag=True, help="Every conversation, one after the other.")
-@click.option(
-    "--format", "kind", type=click.Choice(["md"]), default="md", show_default=True, help="md: Markdown."
-)
+@click.option("--format", "kind", type=click.Choice(["md"]), default="md", show_default=True, help="md: Markdown.")
 @click.option(
     "-o",
     "--output",
@@ -48,9 +46,7 @@ def export(conversation: str | None, everything: bool, kind: str, output: Path, 
             chosen = store.conversations.list(limit=sys.maxsize)
         else:
             chosen = [store.conversations.get(conversation)]
-        text = (
-            SEPARATOR.join(markdown.write(one, store.messages.path(one.id)).strip() for one in chosen) + "\n"
-        )
+        text = SEPARATOR.join(markdown.write(one, store.messages.path(one.id)).strip() for one in chosen) + "\n"
     if not chosen:
         raise ExportFailed(f"there are no conversations in {folder}")
     if str(output) == "-":
@@ -59,7 +55,5 @@ def export(conversation: str | None, everything: bool, kind: str, output: Path, 
     try:
         output.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise ExportFailed(
-            f"cannot write {output} ({error.strerror or error}): choose another file"
-        ) from error
+        raise ExportFailed(f"cannot write {output} ({error.strerror or error}): choose another file") from error
     click.echo(f"{len(chosen)} conversation{'s' if len(chosen) > 1 else ''} written to {output}", err=True)

@@ -56,9 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.reconfigure(errors="replace")
     context: click.Context | None = None
     try:
-        with fireside.make_context(
-            "fireside", list(sys.argv[1:] if arguments is None else arguments)
-        ) as context:
+        with fireside.make_context("fireside", list(sys.argv[1:] if arguments is None else arguments)) as context:
             result = fireside.invoke(context)
         sys.stdout.flush()
         return result if isinstance(result, int) else DONE

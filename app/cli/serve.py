@@ -14,17 +14,13 @@ from app.home import data_folder, models_folder
 
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option(
-    "--port", default=7860, show_default=True, type=click.IntRange(1, 65535), help="Port to listen on."
-)
+@click.option("--port", default=7860, show_default=True, type=click.IntRange(1, 65535), help="Port to listen on.")
 @model_option
 @home_option
 @models_option
 @click.option("--no-browser", is_flag=True, help="Do not open the browser.")
 @debug_option
-def serve(
-    host: str, port: int, model: str, home: Path | None, models_dir: Path | None, no_browser: bool
-) -> int:
+def serve(host: str, port: int, model: str, home: Path | None, models_dir: Path | None, no_browser: bool) -> int:
     """Start the server and open the browser."""
     weights.resolve(model)  # a wrong name is wrong usage, and known before anything is started
     from app.server import serve as run_server

@@ -25,9 +25,7 @@ class DownloadBar:
 
         self._name = name
         # disable=None: no bar where there is no terminal. delay: none either for what is there already.
-        self._bar = tqdm(
-            desc=name, unit="B", unit_scale=True, file=sys.stderr, disable=None, leave=False, delay=0.1
-        )
+        self._bar = tqdm(desc=name, unit="B", unit_scale=True, file=sys.stderr, disable=None, leave=False, delay=0.1)
 
     def show(self, done: int, total: int) -> None:
         """Bytes done and bytes in all."""

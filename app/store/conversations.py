@@ -59,9 +59,7 @@ class Conversations:
             raise NotFound("conversation", id)
         return Conversation.from_row(rows[0])
 
-    def list(
-        self, limit: int = 500, query: str = "", *, deleted: bool = False
-    ) -> builtins.list[Conversation]:
+    def list(self, limit: int = 500, query: str = "", *, deleted: bool = False) -> builtins.list[Conversation]:
         """Pinned ones first, then the most recently used; those in the trash only with `deleted`.
 
         query: keep those whose title contains it, or that have a message with all its words among the newest
@@ -143,9 +141,7 @@ class Conversations:
 
 
 def _check_preset(db: Any, preset_id: str | None) -> None:
-    if preset_id is not None and not list(
-        db.query("SELECT 1 FROM presets WHERE id = ?", [storable(preset_id)])
-    ):
+    if preset_id is not None and not list(db.query("SELECT 1 FROM presets WHERE id = ?", [storable(preset_id)])):
         raise NotFound("preset", preset_id)
 
 

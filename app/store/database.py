@@ -162,8 +162,7 @@ class Database:
             yield
         except sqlite3.Error as error:
             raise StoreError(
-                f"the database {self.path} cannot be {done} ({error}): "
-                "check the free space and the permissions there"
+                f"the database {self.path} cannot be {done} ({error}): check the free space and the permissions there"
             ) from error
 
 

@@ -24,8 +24,7 @@ class HomeNotWritable(StoreError):
 
     def __init__(self, home: Path, reason: str) -> None:
         super().__init__(
-            f"the data folder {home} cannot be written ({reason}): "
-            "make it writable, or choose another with --home"
+            f"the data folder {home} cannot be written ({reason}): make it writable, or choose another with --home"
         )
         self.home = home
 
@@ -36,8 +35,7 @@ class HomeLocked(StoreError):
     def __init__(self, home: Path, pid: int | None) -> None:
         owner = f"process {pid}" if pid else "another process"
         super().__init__(
-            f"the data folder {home} is in use by {owner}: "
-            "stop that one first, or choose another folder with --home"
+            f"the data folder {home} is in use by {owner}: stop that one first, or choose another folder with --home"
         )
         self.home = home
         self.pid = pid

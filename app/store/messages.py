@@ -111,9 +111,7 @@ class Messages:
     def interrupt(self) -> int:
         """Mark answers that nobody is writing any more as interrupted; how many there were."""
         with self._database.write() as db:
-            return db.execute(
-                "UPDATE messages SET status = 'interrupted' WHERE status = 'streaming'"
-            ).rowcount
+            return db.execute("UPDATE messages SET status = 'interrupted' WHERE status = 'streaming'").rowcount
 
     def path(self, conversation_id: str, *, leaf_id: str | None = None) -> list[Message]:
         """From the root to the current leaf, or to `leaf_id`; empty for an empty conversation."""

@@ -62,9 +62,7 @@ class Presets:
     def list(self) -> list[Preset]:
         """The built-in ones first, then by name."""
         with self._database.read() as db:
-            return [
-                Preset.from_row(row) for row in db.query("SELECT * FROM presets ORDER BY builtin DESC, name")
-            ]
+            return [Preset.from_row(row) for row in db.query("SELECT * FROM presets ORDER BY builtin DESC, name")]
 
     def get(self, id: str) -> Preset:
         """Raises NotFound."""

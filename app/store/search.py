@@ -23,11 +23,7 @@ def fts_query(text: str) -> str:
     # SQLite ends the query at a NUL.
     words = [word for word in storable(text).replace("\0", " ").split() if any(map(is_word_character, word))]
     terms = ['"' + word.replace('"', '""') + '"' for word in words[:MAX_WORDS]]
-    if (
-        terms
-        and len(words[len(terms) - 1]) >= PREFIX_LETTERS
-        and is_word_character(words[len(terms) - 1][-1])
-    ):
+    if terms and len(words[len(terms) - 1]) >= PREFIX_LETTERS and is_word_character(words[len(terms) - 1][-1]):
         terms[-1] += "*"
     return " ".join(terms)
 

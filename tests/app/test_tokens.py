@@ -22,9 +22,7 @@ def test_round_trip(tokens: list, alternatives: int) -> None:
         log.append(token, logprob, top)
     assert len(log) == len(tokens)
     assert unpack_ids(log.ids()) == [token for token, _, _ in tokens]
-    unpacked = [
-        (probability.logprob, list(probability.top)) for probability in unpack_logprobs(log.logprobs())
-    ]
+    unpacked = [(probability.logprob, list(probability.top)) for probability in unpack_logprobs(log.logprobs())]
     assert unpacked == [(logprob, top[:alternatives]) for _, logprob, top in tokens]
 
 

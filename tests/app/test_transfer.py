@@ -37,9 +37,7 @@ def test_the_active_branch_is_written(store: Store) -> None:
 
 def test_a_failed_answer_says_why(store: Store) -> None:
     conversation = store.conversations.create()
-    store.messages.add(
-        conversation.id, parent_id=None, role="assistant", status="error", extra={"error": "too\nlong"}
-    )
+    store.messages.add(conversation.id, parent_id=None, role="assistant", status="error", extra={"error": "too\nlong"})
     text = markdown.write(conversation, store.messages.path(conversation.id))
     assert text.startswith("# Untitled chat\n")
     assert text.endswith("## Assistant\n\n*failed: too long*\n")
@@ -58,9 +56,7 @@ def test_a_failed_answer_says_why(store: Store) -> None:
 def test_open_code_blocks_are_closed(store: Store, content: str, closed: str) -> None:
     conversation = store.conversations.create()
     store.messages.add(conversation.id, parent_id=None, role="user", content=content)
-    assert markdown.write(conversation, store.messages.path(conversation.id)).endswith(
-        f"## You\n\n{closed}\n"
-    )
+    assert markdown.write(conversation, store.messages.path(conversation.id)).endswith(f"## You\n\n{closed}\n")
 
 
 @given(st.text(st.characters(codec=None, exclude_categories=())))

@@ -145,7 +145,14 @@ def test_chat_uses_the_models_template(tiny: Engine) -> None:
     ids = tiny.chat_tokens(messages)
     typed = tiny.tokenize("<|im_end|>")
     assert EOS not in typed
-    assert ids == [1, *tiny.tokenize("user\nHi <|im_end|>"), EOS, *tiny.tokenize("\n"), 1, *tiny.tokenize("assistant\n")]
+    assert ids == [
+        1,
+        *tiny.tokenize("user\nHi <|im_end|>"),
+        EOS,
+        *tiny.tokenize("\n"),
+        1,
+        *tiny.tokenize("assistant\n"),
+    ]
     run = tiny.chat(messages, GREEDY)
     assert run.prompt == tuple(ids)
     assert len(tokens(run)) == 24

@@ -29,9 +29,7 @@ texts = st.text(st.sampled_from("as'lSſ 1٣²\u00a0\n\r\t!=中é\u0301😀\u202
 def reference(family: str) -> pre_tokenizers.PreTokenizer:
     if family in SPLIT:
         split = pre_tokenizers.Split(Regex(SPLIT[family]), "isolated")
-        return pre_tokenizers.Sequence(
-            [split, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
-        )
+        return pre_tokenizers.Sequence([split, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
     bytes_of_gpt2 = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
     if family == "gpt-2":
         return bytes_of_gpt2

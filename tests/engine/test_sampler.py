@@ -26,7 +26,9 @@ def kept(sampling: Sampling, logits: torch.Tensor) -> set[int]:
     order = sorted(range(VOCABULARY), key=lambda token: -float(logits[token]))
     if sampling.top_k:
         order = order[: sampling.top_k]
-    weights = {token: math.exp((float(logits[token]) - float(logits[order[0]])) / sampling.temperature) for token in order}
+    weights = {
+        token: math.exp((float(logits[token]) - float(logits[order[0]])) / sampling.temperature) for token in order
+    }
     probabilities = {token: weight / sum(weights.values()) for token, weight in weights.items()}
     nucleus, total = [], 0.0
     for token in order:
@@ -34,12 +36,16 @@ def kept(sampling: Sampling, logits: torch.Tensor) -> set[int]:
             break
         nucleus.append(token)
         total += probabilities[token]
-    return {token for token in nucleus if probabilities[token] >= sampling.min_p * probabilities[nucleus[0]] * (1 - 1e-9)}
+    return {
+        token for token in nucleus if probabilities[token] >= sampling.min_p * probabilities[nucleus[0]] * (1 - 1e-9)
+    }
 
 
 @given(logit_lists)
 def test_temperature_zero_is_greedy(logits: torch.Tensor) -> None:
-    assert float(logits[Sampler(Sampling(temperature=0), 0, [0], VOCABULARY).choose(logits).token]) == float(logits.max())
+    assert float(logits[Sampler(Sampling(temperature=0), 0, [0], VOCABULARY).choose(logits).token]) == float(
+        logits.max()
+    )
 
 
 @given(
@@ -64,7 +70,9 @@ def test_draws_follow_the_distribution() -> None:
     count = 6000
     found = draws(NEUTRAL.replace(temperature=0.8), logits, count)
     expected = (logits / 0.8).softmax(dim=-1) * count
-    chi_square = sum((found[token] - float(expected[token])) ** 2 / float(expected[token]) for token in range(VOCABULARY))
+    chi_square = sum(
+        (found[token] - float(expected[token])) ** 2 / float(expected[token]) for token in range(VOCABULARY)
+    )
     # 31.3 is the 99.9 % quantile of chi-square with 11 degrees of freedom; the seed is fixed.
     assert chi_square < 31.3
 

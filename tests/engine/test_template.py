@@ -99,9 +99,7 @@ def test_features_of_transformers_templates() -> None:
     assert str(datetime.now().year) in rendered(source, TALK)
 
 
-def test_ids_are_those_of_the_text_for_contents_without_specials(
-    tokenizer: Tokenizer, real: ChatTemplate
-) -> None:
+def test_ids_are_those_of_the_text_for_contents_without_specials(tokenizer: Tokenizer, real: ChatTemplate) -> None:
     text = "".join(piece.text for piece in real.render(TALK))
     expected = tokenizer.encoding.encode(text, allowed_special="all")
     assert encode_chat(tokenizer, real, TALK) == expected
@@ -176,9 +174,7 @@ def test_the_last_assistant_message_is_continued_by_default(tokenizer: Tokenizer
     assert another[-3:] == asked[-3:]
 
 
-def test_a_model_without_a_template_gets_the_plain_one(
-    metadata: dict[str, Any], tokenizer: Tokenizer
-) -> None:
+def test_a_model_without_a_template_gets_the_plain_one(metadata: dict[str, Any], tokenizer: Tokenizer) -> None:
     bare = {key: value for key, value in metadata.items() if key != "tokenizer.chat_template"}
     pieces = ChatTemplate.from_gguf(bare, tokenizer).render([TALK[0], {"role": "user", "content": "Hi"}])
     assert "".join(piece.text for piece in pieces) == "System: Be brief.\n\nUser: Hi\n\nAssistant:"

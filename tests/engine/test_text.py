@@ -61,9 +61,7 @@ def test_no_more_is_held_back_than_a_stop_string_may_begin_with(text: str, stop:
         if stream.stopped:
             break
         held = text[len(given_out) : end]
-        possible = [
-            text[start:end] for start in range(end) if any(s.startswith(text[start:end]) for s in stop)
-        ]
+        possible = [text[start:end] for start in range(end) if any(s.startswith(text[start:end]) for s in stop)]
         assert held == max(possible, key=len, default="")
 
 
@@ -97,8 +95,6 @@ def test_nothing_follows_a_stop_string() -> None:
     assert stream.finish() == ""
 
 
-@pytest.mark.parametrize(
-    ("stop", "expected"), [(("abc", "b"), "xa"), (("ab", "b"), "x"), (("bc", "ab"), "x")]
-)
+@pytest.mark.parametrize(("stop", "expected"), [(("abc", "b"), "xa"), (("ab", "b"), "x"), (("bc", "ab"), "x")])
 def test_the_stop_string_that_is_complete_first_counts(stop: tuple[str, ...], expected: str) -> None:
     assert feed([b"xabcd"], stop) == feed([b"x", b"a", b"b", b"c", b"d"], stop) == (expected, True)

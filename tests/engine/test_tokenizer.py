@@ -164,9 +164,7 @@ def test_malformed_metadata_is_one_line(changes: dict[str, Any]) -> None:
     st.sampled_from(
         ["model", "pre", "tokens", "token_type", "merges", "bos_token_id", "eos_token_id", "add_bos_token"]
     ),
-    st.recursive(
-        st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3), st.lists, max_leaves=5
-    ),
+    st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3), st.lists, max_leaves=5),
 )
 def test_any_value_of_a_key_is_taken_or_refused_by_name(name: str, value: Any) -> None:
     refused = ""
@@ -206,16 +204,11 @@ def test_ranks_that_are_accepted_join_as_the_merges_do(splits: list[tuple[int, i
     st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), max_size=8),
     st.text("abc", min_size=1, max_size=24),
 )
-def test_vocabularies_made_from_ranks_join_as_their_merges_do(
-    splits: list[tuple[int, int]], word: str
-) -> None:
+def test_vocabularies_made_from_ranks_join_as_their_merges_do(splits: list[tuple[int, int]], word: str) -> None:
     """As Llama 3's: merges that list every split of every token, and `ignore_merges`."""
     ids, _ = random_vocabulary(splits)
     merges = [
-        (token[:i], token[i:])
-        for token in ids
-        for i in range(1, len(token))
-        if token[:i] in ids and token[i:] in ids
+        (token[:i], token[i:]) for token in ids for i in range(1, len(token)) if token[:i] in ids and token[i:] in ids
     ]
     ranks = mergeable_ranks(ids, merges, whole_words=True)
     expected = Reference(models.BPE(ids, merges, ignore_merges=True)).encode(word).tokens

