@@ -12,7 +12,19 @@ from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 
 ASSETS = Path(__file__).parent / "assets"
-STYLES = ("tokens", "shell", "gradio", "sidebar", "transcript", "markdown", "composer", "drawer", "popups")
+STYLES = (
+    "tokens",
+    "gradio",
+    "shell",
+    "controls",
+    "topbar",
+    "sidebar",
+    "transcript",
+    "markdown",
+    "composer",
+    "drawer",
+    "popups",
+)
 CACHE = "public, max-age=31536000, immutable"
 
 

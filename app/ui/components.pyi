@@ -14,7 +14,14 @@ from gradio.events import Dependency
 class Island(gr.HTML):
     """A place on the page that belongs to `assets/js/<name>.js`; `events` are the names it may trigger."""
 
-    def __init__(self, name: str, *, events: tuple[str, ...] = (), value: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        *,
+        events: tuple[str, ...] = (),
+        value: dict[str, Any] | None = None,
+        render: bool = True,
+    ) -> None:
         # Gradio finds a custom event by its quoted name in this text.
         quoted = ", ".join(f"'{event}'" for event in events)
         super().__init__(
@@ -24,6 +31,7 @@ class Island(gr.HTML):
             apply_default_css=False,
             elem_id=f"fs-{name}",
             container=False,
+            render=render,  # Gradio builds a copy that is not drawn whenever a handler skips an output
         )
     from typing import Callable, Literal, Sequence, Any, TYPE_CHECKING
     from gradio.blocks import Block

@@ -13,7 +13,7 @@ from app.errors import AppError
 from app.models import Models
 from app.store import Conversation, NotFound, Store
 from app.ui.settings import find_preset, form_values, merged, preset_choices, read_form, setting_values
-from app.ui.views import Sequencer, conversation_view, one_line, path_views
+from app.ui.views import Sequencer, conversation_view, path_views, sentence
 from engine import EngineError
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -30,7 +30,7 @@ def refusable(outputs: int, notice: int) -> Callable[[F], F]:
                 return handler(self, *args)
             except (AppError, EngineError) as error:
                 values: list[Any] = [gr.skip() for _ in range(outputs)]
-                values[notice] = self.sequence.stamp("notice", text=one_line(error), kind="error")
+                values[notice] = self.sequence.stamp("notice", text=sentence(" ".join(str(error).split())), kind="error")
                 return values[0] if outputs == 1 else values
 
         return cast(F, guarded)

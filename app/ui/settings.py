@@ -27,14 +27,14 @@ class Range:
 
 
 RANGES = (
-    Range("temperature", "Temperature", 0, 2, 0.05, "0 always takes the likeliest word"),
-    Range("top_k", "Top-k", 0, 200, 1, "Choose among the k likeliest, 0 among all"),
-    Range("top_p", "Top-p", 0.01, 1, 0.01, "Choose among those that make up this share"),
-    Range("min_p", "Min-p", 0, 0.99, 0.01, "Drop those far below the likeliest"),
-    Range("repetition_penalty", "Repetition penalty", 0.5, 2, 0.01, "Above 1 avoids words already there"),
-    Range("presence_penalty", "Presence penalty", -2, 2, 0.05, "Above 0 favours new words"),
-    Range("frequency_penalty", "Frequency penalty", -2, 2, 0.05, "Above 0 avoids frequent words"),
-    Range("max_tokens", "Max new tokens", NO_LIMIT, 8192, 1, "Length of an answer, 0 for no limit"),
+    Range("temperature", "Temperature", 0, 2, 0.05, "0 always takes the likeliest"),
+    Range("top_k", "Top-k", 0, 200, 1, "Only the k likeliest; 0 = all"),
+    Range("top_p", "Top-p", 0.01, 1, 0.01, "Only the likeliest share"),
+    Range("min_p", "Min-p", 0, 0.99, 0.01, "Drops the very unlikely"),
+    Range("repetition_penalty", "Repetition penalty", 0.5, 2, 0.01, "Above 1 repeats less"),
+    Range("presence_penalty", "Presence penalty", -2, 2, 0.05, "Above 0 brings new words"),
+    Range("frequency_penalty", "Frequency penalty", -2, 2, 0.05, "Above 0 repeats less often"),
+    Range("max_tokens", "Max new tokens", NO_LIMIT, 8192, 1, "0 = to the end of the context"),
 )
 NAMES = (*(each.name for each in RANGES), "seed", "stop")
 

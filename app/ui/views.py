@@ -34,7 +34,7 @@ def message_view(message: Message, versions: Sequence[str] = ()) -> dict[str, An
         "role": message.role,
         "content": "" if message.status == "streaming" else message.content,
         "status": message.status,
-        "error": str(message.extra.get("error", "")) if message.status == "error" else "",
+        "error": sentence(str(message.extra.get("error", ""))) if message.status == "error" else "",
         "finish_reason": message.finish_reason,
         "versions": list(versions),
         "figures": figures(message) if message.role == "assistant" else None,
@@ -77,8 +77,6 @@ def conversation_view(conversation: Conversation) -> dict[str, Any]:
     }
 
 
-def one_line(error: Exception) -> str:
-    """The text of an error meant for people, as a sentence."""
-    text = " ".join(str(error).split()) or type(error).__name__
+def sentence(text: str) -> str:
+    """An error's one line, as it stands alone on the page."""
     return text[:1].upper() + text[1:]
-

@@ -10,6 +10,7 @@ const WAITING = {
   prefill: "Reading",
   decode: "Thinking",
 };
+const LONG_QUESTION = 2_000;
 const number = (value) => value.toLocaleString("en");
 const seconds = (ms) => (ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(1)} s`);
 
@@ -50,7 +51,7 @@ export class MessageRow {
     this.described = described;
     this.message = message;
     if (message.role === "user") {
-      this.body.textContent = message.content;
+      this.showQuestion(message.content);
       this.foot.replaceChildren(
         h("div.fs-tools", { role: "toolbar", "aria-label": "Message" }, this.copyButton("Copy message")),
       );
@@ -69,6 +70,17 @@ export class MessageRow {
     this.text = message.content;
     this.view.update(this.text, true);
     this.foot.replaceChildren(...this.footer(message));
+  }
+
+  /** Only the beginning of a very long question: laying all of it out would take seconds. */
+  showQuestion(text) {
+    if (text.length <= LONG_QUESTION) {
+      this.body.textContent = text;
+      return;
+    }
+    const all = h("button.fs-link", { type: "button" }, `Show all ${number(text.length)} characters`);
+    all.addEventListener("click", () => (this.body.textContent = text));
+    this.body.replaceChildren(`${text.slice(0, LONG_QUESTION / 2)}…\n`, all);
   }
 
   /** Take in more text of an answer in the making; the page draws it with the next frame. */

@@ -1,5 +1,6 @@
 // The frame: both side panels, theme, address, keys.
 
+import { icon } from "./dom.js";
 import { closePopup } from "./popup.js";
 import { focusSearch } from "./sidebar.js";
 
@@ -60,8 +61,9 @@ function applyTheme(dark) {
   root.classList.toggle("fs-dark", dark);
   document.body.classList.toggle("dark", dark);
   const button = document.querySelector(".fs-toggle-theme");
-  button?.setAttribute("aria-label", dark ? "Light theme" : "Dark theme");
-  button?.setAttribute("title", dark ? "Light theme" : "Dark theme");
+  button.replaceChildren(icon(dark ? "sun" : "moon"));
+  button.title = dark ? "Light theme" : "Dark theme";
+  button.setAttribute("aria-label", button.title);
 }
 
 export function toggleTheme() {
@@ -79,12 +81,39 @@ export function setAddress(id) {
   history.pushState(null, "", id ? `/?c=${encodeURIComponent(id)}` : "/");
 }
 
+/** Gradio names its sliders "range slider for X", and the message box after its buttons too. */
+function nameControls() {
+  composer()?.setAttribute("aria-label", "Message");
+  for (const slider of document.querySelectorAll("#fs-drawer .fs-slider:has(input[type=range])")) {
+    const label = slider.querySelector("[data-testid=block-info]").textContent.trim();
+    slider.querySelector("input[type=range]").setAttribute("aria-label", label);
+    slider.querySelector("input[type=number]").setAttribute("aria-label", `${label}, as a number`);
+  }
+}
+
+/** Keep their names right as Gradio draws the controls, and put the cursor into the message box once it is there. */
+function watchControls() {
+  let waiting = !narrow.matches; // A phone would open its keyboard over the page.
+  const look = () => {
+    nameControls();
+    if (waiting && composer()) {
+      waiting = false;
+      focusComposer();
+    }
+  };
+  for (const id of ["fs-dock", "fs-drawer"]) {
+    new MutationObserver(look).observe(document.getElementById(id), { childList: true, subtree: true });
+  }
+  look();
+}
+
 /** Set up the frame; actions are create() and open(id). */
 export function startShell({ create, open }) {
   const address = new URL(location.href);
   address.searchParams.delete("__theme");
   history.replaceState(null, "", address);
   applyTheme(root.classList.contains("fs-dark"));
+  watchControls();
   setPanel("side", !narrow.matches && recall("side") !== "closed", false);
   setPanel("drawer", !narrow.matches && recall("drawer") === "open", false);
   narrow.addEventListener("change", () => {
@@ -94,11 +123,9 @@ export function startShell({ create, open }) {
   const scrim = document.createElement("div");
   scrim.className = "fs-scrim";
   scrim.addEventListener("click", closeOverlays);
-  document.body.append(scrim);
+  document.getElementById("fs-shell").append(scrim);
   addEventListener("popstate", () => open(addressed()));
   addEventListener("keydown", (event) => onKey(event, create));
-  // A phone would open its keyboard over the page.
-  if (!narrow.matches) focusComposer();
 }
 
 function onKey(event, create) {

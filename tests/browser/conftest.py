@@ -1,0 +1,186 @@
+"""A real Chromium on real servers: each a process of its own with its own data folder."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import urlopen
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+
+from app.home import models_folder
+
+CHECKOUT = Path(__file__).parents[2]
+SCRIPTED = Path(__file__).with_name("scripted_server.py")
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+START_SECONDS = 60.0
+EXIT_SECONDS = 10.0
+
+
+class Server:
+    """A Fireside server as a process; `start` may be called again after `stop` or `kill`, on the same port."""
+
+    def __init__(self, command: list[str], port: int, log: Path) -> None:
+        self.command = command
+        self.port = port
+        self.log = log
+        self.process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def output(self) -> str:
+        return self.log.read_text()
+
+    def start(self) -> None:
+        with self.log.open("ab") as log:
+            environment = os.environ | {"PYTHONPATH": str(CHECKOUT)}
+            self.process = subprocess.Popen(self.command, stdout=log, stderr=log, env=environment, cwd=CHECKOUT)
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            assert self.process.poll() is None, self.output
+            try:
+                with urlopen(f"{self.url}/status", timeout=2):
+                    return
+            except OSError:
+                time.sleep(0.1)
+        pytest.fail(f"no answer within {START_SECONDS:g} s: {self.output}")
+
+    def stop(self, kind: signal.Signals = signal.SIGTERM) -> int:
+        """End it; its exit code."""
+        assert self.process is not None
+        self.process.send_signal(kind)
+        return self.process.wait(EXIT_SECONDS)
+
+    def close(self) -> None:
+        if self.process is not None and self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Debian's Chromium; without one, tests are skipped, or fail where FIRESIDE_REQUIRE_BROWSER=1."""
+    executable = shutil.which("chromium") or shutil.which("chromium-browser")
+    if executable is None:
+        if os.environ.get("FIRESIDE_REQUIRE_BROWSER") == "1":
+            pytest.fail("no chromium is installed, and FIRESIDE_REQUIRE_BROWSER=1 asks for one")
+        pytest.skip("no chromium is installed")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=executable, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def scripted(tmp_path: Path) -> Iterator[Callable[..., Server]]:
+    """Start servers with the scripted backend; `loading` seconds pass before the model is ready."""
+    servers: list[Server] = []
+
+    def start(loading: float = 0.0) -> Server:
+        port = free_port()
+        home = tmp_path / f"scripted-{len(servers)}"
+        command = [sys.executable, str(SCRIPTED), str(home), str(port), str(loading)]
+        servers.append(Server(command, port, tmp_path / f"{home.name}.log"))
+        servers[-1].start()
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.close()
+
+
+@pytest.fixture
+def real(tmp_path: Path, model_path: Path) -> Iterator[Server]:
+    """`fireside serve` with the default model."""
+    port = free_port()
+    command = [
+        *(sys.executable, "-m", "app.cli", "serve", "--no-browser", "--port", str(port)),
+        *("--home", str(tmp_path / "home"), "--models", str(models_folder())),
+    ]
+    server = Server(command, port, tmp_path / "real.log")
+    server.start()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def open_page(browser: Browser) -> Iterator[Callable[..., Page]]:
+    """Open pages; at the end no request may have gone elsewhere, and no script may have failed."""
+    contexts: list[BrowserContext] = []
+    requests: list[tuple[str, str]] = []
+    failures: list[str] = []
+
+    def open_one(url: str, context: BrowserContext | None = None, **options: object) -> Page:
+        if context is None:
+            context = browser.new_context(**{"viewport": {"width": 1440, "height": 900}, **options})  # type: ignore[arg-type]
+            context.set_default_timeout(20_000)
+            contexts.append(context)
+        page = context.new_page()
+        origin = f"{urlsplit(url).scheme}://{urlsplit(url).netloc}"
+        page.on("request", lambda request: requests.append((origin, request.url)))
+        page.on("pageerror", lambda error: failures.append(str(error)))
+        page.on("console", lambda line: failures.append(line.text) if is_failure(line.text) else None)
+        page.goto(url)
+        message_box(page).wait_for()
+        return page
+
+    yield open_one
+    for context in contexts:
+        context.close()
+    foreign = [url for origin, url in requests if not url.startswith((origin + "/", "data:", "blob:"))]
+    assert foreign == []
+    assert failures == []
+
+
+def is_failure(text: str) -> bool:
+    """Whether a console line tells of a refused resource or a broken script; a server that is gone is neither."""
+    return "Content Security Policy" in text or "Uncaught" in text
+
+
+def message_box(page: Page):
+    return page.get_by_role("textbox", name="Message", exact=True)
+
+
+def ask(page: Page, text: str) -> None:
+    """Type a question and send it with Enter."""
+    message_box(page).fill(text)
+    message_box(page).press("Enter")
+
+
+def answers(page: Page):
+    """The answers shown, finished or not."""
+    return page.get_by_role("log").get_by_role("article", name="Fireside")
+
+
+def wait_answered(page: Page, count: int = 1) -> None:
+    """Wait until so many answers are there and none is being written."""
+    expect(answers(page)).to_have_count(count, timeout=60_000)
+    expect(page.get_by_role("button", name="Stop", exact=True)).to_be_hidden(timeout=120_000)
+    expect(answers(page).last).to_have_attribute("aria-busy", "false", timeout=60_000)
