@@ -114,8 +114,7 @@ def prompts(rounds: int) -> list[list[int]]:
 def table(speeds: dict[str, Speeds]) -> str:
     ours = speeds["Fireside"]
     lines = [
-        f"| tokens per second, median (spread) | prefill of {PROMPT_TOKENS} | decode of {NEW_TOKENS} after them "
-        "| Fireside's ratio: prefill, decode |",
+        f"| tok/s, median (spread) | prefill of {PROMPT_TOKENS} | then decode of {NEW_TOKENS} | Fireside against it |",
         "| --- | --- | --- | --- |",
     ]
     for name, speed in speeds.items():

@@ -1,0 +1,87 @@
+"""Nothing leaves the machine: what the server's process and the browser do is watched through a whole visit."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+from playwright.sync_api import Page, expect
+
+from app.home import models_folder
+
+from .conftest import Server, answers, ask, free_port, wait_answered
+
+WATCHED = Path(__file__).with_name("watched_server.py")
+
+
+@pytest.fixture
+def record(tmp_path: Path) -> Path:
+    return tmp_path / "network.txt"
+
+
+@pytest.fixture
+def watched(tmp_path: Path, record: Path, model_path: Path) -> Iterator[Server]:
+    """`fireside serve` with the default model, which is there already, under an audit hook."""
+    port = free_port()
+    command = [
+        *(sys.executable, str(WATCHED), str(record), "serve", "--no-browser", "--port", str(port)),
+        *("--home", str(tmp_path / "home"), "--models", str(models_folder())),
+    ]
+    server = Server(command, port, tmp_path / "watched.log")
+    server.start()
+    yield server
+    server.close()
+
+
+def test_nothing_leaves_the_machine(watched: Server, record: Path, open_page: Callable[..., Page]) -> None:
+    with peers_of(watched) as peers:
+        # The fixture asserts that every request of the page went to the server's own address.
+        page = open_page(watched.url)
+        ask(page, "What is the capital of France?")
+        wait_answered(page)
+        answer = answers(page).inner_text()
+        assert answer
+        page.reload()
+        expect(answers(page)).to_contain_text(answer.splitlines()[0])
+        page.get_by_role("searchbox", name="Search chats").fill("capital")
+        page.get_by_role("button", name="New chat").click()
+    assert watched.stop() == 0
+
+    events = record.read_text(encoding="utf-8").splitlines()
+    # The hook does see: the server's own socket is on record.
+    assert f"socket.bind ('127.0.0.1', {watched.port})" in events
+    assert [event for event in events if not event.startswith("socket.bind") and not is_local(event)] == []
+    assert peers
+    assert {peer for peer in peers if not ipaddress.ip_address(peer).is_loopback} == set()
+
+
+def is_local(event: str) -> bool:
+    """Whether an event names an address of this machine's own, by number: names would have to be looked up."""
+    addresses = re.findall(r"'([^']*)'", event)
+    return bool(addresses) and not event.startswith("subprocess") and addresses[0] in ("127.0.0.1", "::1")
+
+
+@contextmanager
+def peers_of(server: Server) -> Iterator[set[str]]:
+    """The remote addresses of all sockets of the process meanwhile, those of native code too."""
+    assert server.process is not None
+    process, peers, ended = psutil.Process(server.process.pid), set[str](), threading.Event()
+
+    def look() -> None:
+        while not ended.wait(0.02):
+            peers.update(connection.raddr.ip for connection in process.net_connections() if connection.raddr)
+
+    watcher = threading.Thread(target=look)
+    watcher.start()
+    try:
+        yield peers
+    finally:
+        ended.set()
+        watcher.join()
