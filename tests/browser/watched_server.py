@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Any
 
 WATCHED = {
@@ -18,7 +19,7 @@ RECORD, *ARGUMENTS = sys.argv[1:]
 
 def note(event: str, arguments: tuple[Any, ...]) -> None:
     if event in WATCHED:
-        with open(RECORD, "a", encoding="utf-8") as record:
+        with Path(RECORD).open("a", encoding="utf-8") as record:
             # A socket argument says more by its peer, which is among the others.
             print(event, *(repr(argument) for argument in arguments if not hasattr(argument, "fileno")), file=record)
 
