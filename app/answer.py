@@ -36,6 +36,10 @@ class ModelSource(Protocol):
         """The loaded model; raises an AppError when it failed or is not ready in time."""
         ...
 
+    def retry(self) -> None:
+        """Begin again after a failure; does nothing otherwise."""
+        ...
+
 
 class Answer(threading.Thread):
     """The thread that writes one answer, from waiting for the model to the last save.
@@ -100,6 +104,8 @@ class Answer(threading.Thread):
 
     def _backend(self) -> Backend | None:
         """The model, as soon as it is ready; None if the run is cancelled before."""
+        # Whoever asks after the network came back should not have to start Fireside again.
+        self._models.retry()
         while not self.live.cancelled:
             try:
                 return self._models.backend(timeout=MODEL_POLL_SECONDS)

@@ -224,6 +224,20 @@ def test_a_model_that_cannot_be_loaded_is_one_line(store: Store, tmp_path: Path)
         models.close()
 
 
+def test_asking_again_tries_the_model_again(store: Store, tmp_path: Path) -> None:
+    file = tmp_path / "model.gguf"
+    models = Models(tmp_path, str(file), loader=loader_of(ScriptedBackend(["Here I am."])))
+    chats = Chats(store, models)
+    try:
+        failed = chats.send(None, "Hello")
+        assert finish(chats, store, failed).status == "error"
+        file.touch()
+        assert finish(chats, store, chats.regenerate(failed.message_id)).content == "Here I am."
+    finally:
+        chats.close()
+        models.close()
+
+
 def test_overflow_is_told_and_the_message_kept(store: Store, start: Start) -> None:
     backend = ScriptedBackend(context=100)
     chats = start(backend)
