@@ -11,6 +11,7 @@ from starlette.responses import JSONResponse, Response
 from app.models import Models
 from app.store import NotFound, Store
 from app.transfer import markdown
+from app.ui.views import sentence
 
 NO_STORE = {"Cache-Control": "no-store"}
 
@@ -51,12 +52,13 @@ def state_view(models: Models) -> dict[str, Any]:
         "name": state.name,
         "done_bytes": state.done_bytes,
         "total_bytes": state.total_bytes,
-        "message": state.message,
+        "message": sentence(state.message),
         "model": None,
     }
     if state.status == "ready":
         info = models.backend(timeout=0).info
         view["model"] = {
-            name: getattr(info, name) for name in ("name", "parameters", "quantization", "context", "device", "kernels")
+            name: getattr(info, name)
+            for name in ("name", "parameters", "quantization", "context", "device", "kernels")
         }
     return view
