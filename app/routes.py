@@ -58,7 +58,6 @@ def state_view(models: Models) -> dict[str, Any]:
     if state.status == "ready":
         info = models.backend(timeout=0).info
         view["model"] = {
-            name: getattr(info, name)
-            for name in ("name", "parameters", "quantization", "context", "device", "kernels")
+            name: getattr(info, name) for name in ("name", "parameters", "quantization", "context", "device", "kernels")
         }
     return view

@@ -46,7 +46,9 @@ async def _events(store: Store, chats: Chats, message_id: str, position: int) ->
     phase, quiet = "", 0.0
     while live is not None:
         done = live.done
-        text, position = live.text_from(position)
+        text, reached = live.text_from(position)
+        # Asked for more than there is: nothing is sent twice.
+        position = max(position, reached)
         if text or live.phase != phase:
             phase, quiet = live.phase, 0.0
             yield _event("text", {"text": text, "phase": phase, "stats": live.stats}, position)

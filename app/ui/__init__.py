@@ -8,6 +8,6 @@ import os
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 
-from app.ui.layout import build_page, mount_page  # noqa: E402
+from app.ui.layout import build_page, mount_page
 
 __all__ = ["build_page", "mount_page"]

@@ -9,8 +9,6 @@ from typing import Any
 
 import gradio as gr
 
-from gradio.events import Dependency
-
 class Island(gr.HTML):
     """A place on the page that belongs to `assets/js/<name>.js`; `events` are the names it may trigger."""
 
@@ -39,21 +37,17 @@ class Island(gr.HTML):
         from gradio.components import Timer
         from gradio.components.base import Component
 
-
 def transcript() -> Island:
     """The conversation: show, append; everything a message's toolbar asks for."""
     return Island("transcript", events=("open", "ask", "retry", "version", "finished"))
-
 
 def sidebar() -> Island:
     """Brand, search and the list of conversations."""
     return Island("sidebar", events=("rename", "pin", "remove", "restore", "search"))
 
-
 def topbar() -> Island:
     """The model's name and state, the meter, theme and drawer switches."""
     return Island("topbar", events=("retry_model",))
-
 
 def preset_buttons() -> Island:
     """Save as and Delete below the preset dropdown."""

@@ -64,9 +64,7 @@ def build_drawer(store: Store) -> Drawer:
         for each, value in zip(RANGES, values[: len(RANGES)], strict=True)
     ]
     seed_value, stop_value = values[len(RANGES) :]
-    seed = gr.Textbox(
-        seed_value, label="Seed (-1 = random)", max_lines=1, interactive=True, elem_id="fs-seed"
-    )
+    seed = gr.Textbox(seed_value, label="Seed (-1 = random)", max_lines=1, interactive=True, elem_id="fs-seed")
     stop = gr.Textbox(
         stop_value,
         label="Stop strings",

@@ -30,7 +30,9 @@ def refusable(outputs: int, notice: int) -> Callable[[F], F]:
                 return handler(self, *args)
             except (AppError, EngineError) as error:
                 values: list[Any] = [gr.skip() for _ in range(outputs)]
-                values[notice] = self.sequence.stamp("notice", text=sentence(" ".join(str(error).split())), kind="error")
+                values[notice] = self.sequence.stamp(
+                    "notice", text=sentence(" ".join(str(error).split())), kind="error"
+                )
                 return values[0] if outputs == 1 else values
 
         return cast(F, guarded)
@@ -94,7 +96,8 @@ class Handlers:
                 system_prompt=read.system_prompt,
                 preset_id=read.preset_id,
             )
-        pair = [self.store.messages.get(sent.user_message_id), self.store.messages.get(sent.message_id)]
+        answer = self.store.messages.get(sent.message_id)
+        pair = [self.store.messages.get(str(answer.parent_id)), answer]
         appended = self.sequence.stamp(
             "append",
             conversation=sent.conversation_id,

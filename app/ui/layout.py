@@ -15,9 +15,11 @@ from app.ui.drawer import Drawer, build_drawer
 from app.ui.handlers import Handlers
 from app.ui.theme import build_theme
 
-# Gradio runs one call of a function at a time unless told otherwise.
-CONCURRENCY = 16
-QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+# Without Gradio's queue: its event stream may be closed by the server while a new event joins it, whose result then
+# does not arrive. All handlers return at once; what takes time is streamed by our own route.
+QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+LAST: dict[str, Any] = {**QUIET, "trigger_mode": "always_last"}
+EACH: dict[str, Any] = {**QUIET, "trigger_mode": "multiple"}
 
 
 def build_page(store: Store, chats: Chats, models: Models) -> gr.Blocks:
@@ -45,8 +47,7 @@ def build_page(store: Store, chats: Chats, models: Models) -> gr.Blocks:
         _wire_chat(page, handlers, open_id, box, messages, conversations, drawer)
         _wire_list(handlers, conversations)
         _wire_drawer(handlers, open_id, messages, drawer)
-        model.retry_model(handlers.retry_model, None, None, queue=False, **QUIET)
-    page.queue(default_concurrency_limit=CONCURRENCY)
+        model.retry_model(handlers.retry_model, None, None, **QUIET)
     return page
 
 
@@ -96,29 +97,28 @@ def _wire_chat(
     shown = [open_id, messages, *drawer.form]
     loaded = [open_id, messages, conversations, *drawer.form]
     page.load(handlers.load, open_id, loaded, js=address, **QUIET)
-    messages.open(handlers.open_event, None, shown, **QUIET)
-    box.submit(
-        handlers.send, [box, open_id, *drawer.form], [box, open_id, messages, conversations], **QUIET
-    )
+    messages.open(handlers.open_event, None, shown, **LAST)
+    box.submit(handlers.send, [box, open_id, *drawer.form], [box, open_id, messages, conversations], **QUIET)
     messages.ask(handlers.ask, [open_id, *drawer.form], [open_id, messages, conversations], **QUIET)
     messages.retry(handlers.retry, [open_id, *drawer.form], messages, **QUIET)
     messages.version(handlers.version, None, messages, **QUIET)
-    box.stop(handlers.stop, open_id, None, queue=False, **QUIET)
-    messages.finished(handlers.search, None, conversations, **QUIET)
+    box.stop(handlers.stop, open_id, None, **QUIET)
+    messages.finished(handlers.search, None, conversations, **LAST)
 
 
 def _wire_list(handlers: Handlers, conversations: Island) -> None:
     for name in ("rename", "pin", "remove", "restore"):
-        getattr(conversations, name)(getattr(handlers, name), None, conversations, **QUIET)
-    conversations.search(handlers.search, None, conversations, trigger_mode="always_last", **QUIET)
+        getattr(conversations, name)(getattr(handlers, name), None, conversations, **EACH)
+    conversations.search(handlers.search, None, conversations, **LAST)
 
 
 def _wire_drawer(handlers: Handlers, open_id: gr.Textbox, messages: Island, drawer: Drawer) -> None:
     inputs = [open_id, *drawer.form]
-    for control in (drawer.system_prompt, *drawer.settings):
-        control.input(handlers.configure, inputs, messages, trigger_mode="always_last", **QUIET)
-    drawer.preset.input(
-        handlers.choose_preset, [open_id, drawer.preset], list(drawer.settings), **QUIET
-    )
+    # One event for all controls: two calls side by side could store the older values last.
+    changes = [control.input for control in (drawer.system_prompt, *drawer.settings)]
+    # Text that was pasted or dropped makes no `input` in Gradio.
+    changes += [control.blur for control in (drawer.system_prompt, *drawer.settings[-2:])]
+    gr.on(changes, handlers.configure, inputs, messages, **LAST)
+    drawer.preset.input(handlers.choose_preset, [open_id, drawer.preset], list(drawer.settings), **QUIET)
     drawer.buttons.save_preset(handlers.save_preset, inputs, [drawer.preset, messages], **QUIET)
     drawer.buttons.delete_preset(handlers.delete_preset, inputs, [drawer.preset, messages], **QUIET)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import gradio as gr
-from gradio.themes.utils.colors import Color
+from gradio.themes import Base
+from gradio.themes.utils.colors import Color, stone
+from gradio.themes.utils.sizes import radius_md
 
 EMBER = Color(
     name="ember",
@@ -40,15 +41,15 @@ SANS = (
 MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "Noto Sans Mono", "monospace")
 
 
-def build_theme() -> gr.themes.Base:
+def build_theme() -> Base:
     """Colours come from the variables of assets/css/tokens.css, so that light and dark are told in one place."""
-    theme = gr.themes.Base(
+    theme = Base(
         primary_hue=EMBER,
         secondary_hue=EMBER,
-        neutral_hue=gr.themes.colors.stone,
+        neutral_hue=stone,
         font=SANS,
         font_mono=MONO,
-        radius_size=gr.themes.sizes.radius_md,
+        radius_size=radius_md,
     )
     both = {
         "body_background_fill": "var(--fs-page)",

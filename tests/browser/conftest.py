@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from urllib.request import urlopen
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, sync_playwright
 
 from app.home import models_folder
 
@@ -98,16 +98,29 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
+def scripted_server(folder: Path, loading: float = 0.0) -> Server:
+    """A server with the scripted backend, which is ready after so many seconds; not started yet."""
+    folder.mkdir(exist_ok=True)
+    port = free_port()
+    return Server([sys.executable, str(SCRIPTED), str(folder), str(port), str(loading)], port, folder / "log")
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One scripted server for the tests of a file that leave it running."""
+    server = scripted_server(tmp_path_factory.mktemp("shared"))
+    server.start()
+    yield server
+    server.close()
+
+
 @pytest.fixture
 def scripted(tmp_path: Path) -> Iterator[Callable[..., Server]]:
-    """Start servers with the scripted backend; `loading` seconds pass before the model is ready."""
+    """Start a server of the test's own; `loading` seconds pass before the model is ready."""
     servers: list[Server] = []
 
     def start(loading: float = 0.0) -> Server:
-        port = free_port()
-        home = tmp_path / f"scripted-{len(servers)}"
-        command = [sys.executable, str(SCRIPTED), str(home), str(port), str(loading)]
-        servers.append(Server(command, port, tmp_path / f"{home.name}.log"))
+        servers.append(scripted_server(tmp_path / str(len(servers)), loading))
         servers[-1].start()
         return servers[-1]
 
@@ -164,7 +177,7 @@ def is_failure(text: str) -> bool:
     return "Content Security Policy" in text or "Uncaught" in text
 
 
-def message_box(page: Page):
+def message_box(page: Page) -> Locator:
     return page.get_by_role("textbox", name="Message", exact=True)
 
 
@@ -174,7 +187,7 @@ def ask(page: Page, text: str) -> None:
     message_box(page).press("Enter")
 
 
-def answers(page: Page):
+def answers(page: Page) -> Locator:
     """The answers shown, finished or not."""
     return page.get_by_role("log").get_by_role("article", name="Fireside")
 

@@ -27,7 +27,7 @@ HOSTILE = """<script>window.pwned = 1</script><img src=x onerror="window.pwned =
 [fine](https://example.invalid/page) <!-- note -->
 """
 MARKDOWN = """\
-A **key–value cache** keeps the keys and values of every earlier token, so that each new token needs only *one* row of attention instead of the whole square.
+A **key–value cache** keeps the keys and values of every earlier token, so each new token needs only *one* row.
 
 1. **Prefill** computes all prompt tokens at once, limited by arithmetic.
 2. **Decode** adds one token at a time, limited by memory bandwidth.

@@ -35,8 +35,8 @@ def test_a_question_is_answered_and_kept(scripted: Start, open_page: Open) -> No
     expect(answers(page)).to_contain_text("You said: hello fire")
 
 
-def test_stop_keeps_what_there_is(scripted: Start, open_page: Open) -> None:
-    page = open_page(scripted().url)
+def test_stop_keeps_what_there_is(shared: Server, open_page: Open) -> None:
+    page = open_page(shared.url)
     ask(page, "a long one")
     expect(answers(page)).to_contain_text("word5")
     page.get_by_role("button", name="Stop", exact=True).click()
@@ -46,16 +46,16 @@ def test_stop_keeps_what_there_is(scripted: Start, open_page: Open) -> None:
     expect(page.get_by_role("button", name="Send", exact=True)).to_be_visible()
 
 
-def test_escape_stops(scripted: Start, open_page: Open) -> None:
-    page = open_page(scripted().url)
+def test_escape_stops(shared: Server, open_page: Open) -> None:
+    page = open_page(shared.url)
     ask(page, "a long one")
     expect(answers(page)).to_contain_text("word3")
     page.keyboard.press("Escape")
     expect(answers(page)).to_contain_text("Stopped.")
 
 
-def test_a_reload_in_mid_answer_goes_on(scripted: Start, open_page: Open) -> None:
-    page = open_page(scripted().url)
+def test_a_reload_in_mid_answer_goes_on(shared: Server, open_page: Open) -> None:
+    page = open_page(shared.url)
     ask(page, "a long one")
     expect(answers(page)).to_contain_text("word20")
     page.reload()
@@ -66,9 +66,9 @@ def test_a_reload_in_mid_answer_goes_on(scripted: Start, open_page: Open) -> Non
     assert text.split() == [f"word{number}" for number in range(400)]
 
 
-def test_an_answer_goes_on_while_another_chat_is_open(scripted: Start, open_page: Open) -> None:
-    page = open_page(scripted().url)
-    ask(page, "a long one")
+def test_an_answer_goes_on_while_another_chat_is_open(shared: Server, open_page: Open) -> None:
+    page = open_page(shared.url)
+    ask(page, "first, a long one")
     expect(answers(page)).to_contain_text("word3")
     page.get_by_role("button", name="New chat").click()
     expect(page.get_by_role("heading", name="What shall we talk about?")).to_be_visible()
@@ -77,14 +77,14 @@ def test_an_answer_goes_on_while_another_chat_is_open(scripted: Start, open_page
     wait_answered(page)
     expect(answers(page)).to_contain_text("You said: second")
     page.go_back()
-    page.get_by_role("link", name="a long one").click()
+    page.get_by_role("link", name="first, a long one").click()
     wait_answered(page)
     expect(answers(page)).to_contain_text("word399")
     expect(answers(page)).not_to_contain_text("You said")
 
 
-def test_regenerate_keeps_the_old_version(scripted: Start, open_page: Open) -> None:
-    page = open_page(scripted().url)
+def test_regenerate_keeps_the_old_version(shared: Server, open_page: Open) -> None:
+    page = open_page(shared.url)
     ask(page, "again")
     wait_answered(page)
     page.get_by_role("button", name="Regenerate").click()
@@ -94,8 +94,8 @@ def test_regenerate_keeps_the_old_version(scripted: Start, open_page: Open) -> N
     expect(answers(page)).to_have_count(1)
 
 
-def test_copy_and_figures(scripted: Start, open_page: Open) -> None:
-    page = open_page(scripted().url, permissions=["clipboard-read", "clipboard-write"])
+def test_copy_and_figures(shared: Server, open_page: Open) -> None:
+    page = open_page(shared.url, permissions=["clipboard-read", "clipboard-write"])
     ask(page, "some markdown")
     wait_answered(page)
     answers(page).get_by_role("button", name="Copy", exact=True).click()
@@ -111,8 +111,8 @@ def test_copy_and_figures(scripted: Start, open_page: Open) -> None:
     expect(figures).to_be_hidden()
 
 
-def test_refused_messages_stay_in_the_box(scripted: Start, open_page: Open) -> None:
-    page = open_page(scripted().url)
+def test_refused_messages_stay_in_the_box(shared: Server, open_page: Open) -> None:
+    page = open_page(shared.url)
     ask(page, "   ")
     expect(page.get_by_role("alert")).to_contain_text("The message is empty")
     expect(message_box(page)).to_have_value("   ")
@@ -127,8 +127,8 @@ def test_refused_messages_stay_in_the_box(scripted: Start, open_page: Open) -> N
     expect(message_box(page)).to_have_value("too early")
 
 
-def test_an_overlong_prompt_is_kept_with_its_error(scripted: Start, open_page: Open) -> None:
-    page = open_page(scripted().url)
+def test_an_overlong_prompt_is_kept_with_its_error(shared: Server, open_page: Open) -> None:
+    page = open_page(shared.url)
     ask(page, "word " * 3_000)
     failure = page.get_by_role("log").get_by_role("alert")
     expect(failure).to_contain_text("2,048")
@@ -176,8 +176,8 @@ def test_a_clean_stop_saves_the_partial_answer(scripted: Start, open_page: Open)
     expect(answers(page)).to_contain_text("word10")
 
 
-def test_shift_enter_breaks_the_line(scripted: Start, open_page: Open) -> None:
-    page = open_page(scripted().url)
+def test_shift_enter_breaks_the_line(shared: Server, open_page: Open) -> None:
+    page = open_page(shared.url)
     expect(message_box(page)).to_be_focused()
     message_box(page).type("one")
     message_box(page).press("Shift+Enter")
@@ -188,8 +188,8 @@ def test_shift_enter_breaks_the_line(scripted: Start, open_page: Open) -> None:
     expect(answers(page)).to_contain_text("You said: one")
 
 
-def test_a_starter_prompt_sends(scripted: Start, open_page: Open) -> None:
-    page = open_page(scripted().url)
+def test_a_starter_prompt_sends(shared: Server, open_page: Open) -> None:
+    page = open_page(shared.url)
     page.get_by_role("button", name="Make a list").click()
     wait_answered(page)
     expect(answers(page)).to_contain_text("You said: List five ideas")

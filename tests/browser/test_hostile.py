@@ -9,8 +9,8 @@ from playwright.sync_api import Page, expect
 from .conftest import Server, answers, ask, wait_answered
 
 
-def test_hostile_markdown_runs_nothing(scripted: Callable[..., Server], open_page: Callable[..., Page]) -> None:
-    page = open_page(scripted().url)
+def test_hostile_markdown_runs_nothing(shared: Server, open_page: Callable[..., Page]) -> None:
+    page = open_page(shared.url)
     ask(page, "hostile ${window.pwned=5} {{constructor}} <img src=x onerror=window.pwned=6>")
     wait_answered(page)
     page.reload()
@@ -31,5 +31,3 @@ def test_hostile_markdown_runs_nothing(scripted: Callable[..., Server], open_pag
         assert link.get_attribute("rel") == "noopener noreferrer"
     title = page.get_by_role("navigation", name="Conversations").get_by_role("link")
     expect(title).to_contain_text("hostile ${window.pwned=5}")
-
-

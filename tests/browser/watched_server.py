@@ -21,7 +21,11 @@ def note(event: str, arguments: tuple[Any, ...]) -> None:
     if event in WATCHED:
         with Path(RECORD).open("a", encoding="utf-8") as record:
             # A socket argument says more by its peer, which is among the others.
-            print(event, *(repr(argument) for argument in arguments if not hasattr(argument, "fileno")), file=record)
+            print(
+                event,
+                *(repr(argument) for argument in arguments if not hasattr(argument, "fileno")),
+                file=record,
+            )
 
 
 # Before anything of ours is imported, so that imports are watched too.

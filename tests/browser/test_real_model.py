@@ -1,0 +1,71 @@
+"""The whole path with the default model: from the key press to the tokens, over a restart."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from .conftest import Server, answers, ask, message_box, wait_answered
+
+pytestmark = pytest.mark.slow
+Open = Callable[..., Page]
+
+
+def test_the_real_path(real: Server, open_page: Open) -> None:
+    page = open_page(real.url)
+    expect(page.get_by_text("Q4_1")).to_be_visible(timeout=60_000)
+    page.get_by_role("button", name="Settings").click()
+    page.get_by_role("slider", name="Temperature", exact=True).fill("0")
+    ask(page, "What is the capital of France?")
+    wait_answered(page)
+    expect(answers(page)).to_contain_text("Paris")
+    address = page.url
+
+    ask(page, "Write a long story about a dragon and a knight.")
+    expect(answers(page)).to_have_count(2)
+    expect(answers(page).last.locator(".fs-md")).to_have_text(lengthy(40), timeout=60_000)
+    page.reload()
+    expect(answers(page).last.locator(".fs-md")).to_have_text(lengthy(80), timeout=60_000)
+    page.get_by_role("button", name="Stop", exact=True).click()
+    expect(answers(page).last).to_contain_text("Stopped.")
+    stopped = answers(page).last.locator(".fs-md").inner_text()
+
+    assert real.stop() == 0
+    assert "Traceback" not in real.output
+    real.start()
+    page.goto(real.url)
+    page.get_by_role("link", name="What is the capital of France?").click()
+    expect(answers(page).first).to_contain_text("Paris")
+    assert answers(page).last.locator(".fs-md").inner_text() == stopped
+    assert page.url == address
+    expect(page.get_by_role("slider", name="Temperature", exact=True)).to_have_value("0")
+
+
+def test_two_tabs_and_an_overlong_prompt(real: Server, open_page: Open) -> None:
+    first = open_page(real.url)
+    second = open_page(real.url, first.context)
+    ask(first, "Name three colours.")
+    ask(second, "Name three animals.")
+    wait_answered(first)
+    wait_answered(second)
+    expect(first.get_by_role("article", name="You")).to_have_text("Name three colours.")
+    expect(second.get_by_role("article", name="You")).to_have_text("Name three animals.")
+    texts = [answers(page).locator(".fs-md").inner_text() for page in (first, second)]
+    for page, text in zip((first, second), texts, strict=True):
+        page.reload()
+        expect(answers(page)).to_have_count(1)
+        assert answers(page).locator(".fs-md").inner_text() == text
+    first.get_by_role("button", name="New chat").click()
+    ask(first, "tree " * 9_000)
+    failure = first.get_by_role("log").get_by_role("alert")
+    expect(failure).to_contain_text("8,192", timeout=60_000)
+    expect(first.get_by_role("article", name="You")).to_contain_text("tree tree")
+    expect(message_box(first)).to_have_value("")
+
+
+def lengthy(characters: int) -> re.Pattern[str]:
+    """Any text of at least so many characters."""
+    return re.compile(rf".{{{characters},}}", re.DOTALL)

@@ -1,0 +1,123 @@
+"""The drawer: settings belong to the conversation; presets; theme; narrow pages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from playwright.sync_api import Locator, Page, expect
+
+from .conftest import Server, answers, ask, message_box, wait_answered
+
+Open = Callable[..., Page]
+
+
+def slider(page: Page, name: str) -> Locator:
+    return page.get_by_role("slider", name=name, exact=True)
+
+
+def open_drawer(page: Page) -> None:
+    page.get_by_role("button", name="Settings").click()
+    expect(slider(page, "Temperature")).to_be_visible()
+
+
+def choose_preset(page: Page, name: str) -> None:
+    page.get_by_role("combobox", name="Preset").click()
+    page.get_by_role("option", name=name).click()
+
+
+def test_every_setting_has_its_label(shared: Server, open_page: Open) -> None:
+    page = open_page(shared.url)
+    expect(slider(page, "Temperature")).to_be_hidden()
+    open_drawer(page)
+    for name in (
+        *("Temperature", "Top-k", "Top-p", "Min-p", "Repetition penalty"),
+        *("Presence penalty", "Frequency penalty", "Max new tokens"),
+    ):
+        expect(slider(page, name)).to_be_visible()
+    for name in ("Seed (-1 = random)", "Stop strings", "System prompt"):
+        expect(page.get_by_role("textbox", name=name)).to_be_visible()
+
+
+def test_settings_belong_to_the_conversation(shared: Server, open_page: Open) -> None:
+    page = open_page(shared.url)
+    open_drawer(page)
+    choose_preset(page, "Precise")
+    expect(slider(page, "Temperature")).to_have_value("0.2")
+    slider(page, "Top-k").fill("7")
+    page.get_by_role("textbox", name="Seed (-1 = random)").fill("9223372036854775807")
+    ask(page, "with settings")
+    wait_answered(page)
+    slider(page, "Min-p").fill("0.3")
+    page.get_by_role("textbox", name="System prompt").fill("Be brief.")
+    with page.expect_response("**/gradio_api/run/predict*"):
+        page.get_by_role("textbox", name="Seed (-1 = random)").focus()
+    page.get_by_role("button", name="New chat").click()
+    expect(slider(page, "Temperature")).to_have_value("0.7")
+    expect(slider(page, "Top-k")).to_have_value("40")
+    page.reload()
+    page.get_by_role("link", name="with settings").click()
+    expect(slider(page, "Top-k")).to_have_value("7")
+    expect(slider(page, "Temperature")).to_have_value("0.2")
+    expect(slider(page, "Min-p")).to_have_value("0.3")
+    expect(page.get_by_role("combobox", name="Preset")).to_have_value("Precise")
+    expect(page.get_by_role("textbox", name="System prompt")).to_have_value("Be brief.")
+    expect(page.get_by_role("textbox", name="Seed (-1 = random)")).to_have_value("9223372036854775807")
+    answers(page).get_by_role("button", name="tokens").click()
+    expect(page.get_by_role("dialog", name="This answer")).to_contain_text("9223372036854775807")
+
+
+def test_a_bad_seed_is_refused_and_the_message_kept(shared: Server, open_page: Open) -> None:
+    page = open_page(shared.url)
+    open_drawer(page)
+    page.get_by_role("textbox", name="Seed (-1 = random)").fill("twelve")
+    ask(page, "kept")
+    expect(page.get_by_role("alert").first).to_contain_text("seed must be -1 or a whole number")
+    expect(message_box(page)).to_have_value("kept")
+
+
+def test_presets_are_saved_and_deleted(shared: Server, open_page: Open) -> None:
+    page = open_page(shared.url)
+    open_drawer(page)
+    slider(page, "Temperature").fill("1.5")
+    page.get_by_role("button", name="Save as…").click()
+    page.get_by_role("textbox", name="Name").fill("Wild")
+    page.get_by_role("button", name="Save", exact=True).click()
+    expect(page.get_by_role("status").filter(has_text="Saved the preset Wild.")).to_be_visible()
+    expect(page.get_by_role("combobox", name="Preset")).to_have_value("Wild")
+    choose_preset(page, "Balanced")
+    expect(slider(page, "Temperature")).to_have_value("0.7")
+    page.reload()
+    choose_preset(page, "Wild")
+    expect(slider(page, "Temperature")).to_have_value("1.5")
+    page.get_by_role("button", name="Delete", exact=True).click()
+    expect(page.get_by_role("status").filter(has_text="Deleted the preset Wild.")).to_be_visible()
+    expect(page.get_by_role("combobox", name="Preset")).to_have_value("Balanced")
+    page.get_by_role("button", name="Delete", exact=True).click()
+    expect(page.get_by_role("alert")).to_contain_text("built in")
+
+
+def test_theme_is_remembered(shared: Server, open_page: Open) -> None:
+    page = open_page(shared.url, color_scheme="light")
+    background = "getComputedStyle(document.body).backgroundColor"
+    light = page.evaluate(background)
+    page.get_by_role("button", name="Dark theme").click()
+    dark = page.evaluate(background)
+    assert dark != light
+    page.reload()
+    page.get_by_role("button", name="Light theme").wait_for()
+    assert page.evaluate(background) == dark
+    assert "__theme" not in page.url
+
+
+def test_a_narrow_page_has_overlays(shared: Server, open_page: Open) -> None:
+    page = open_page(shared.url, viewport={"width": 390, "height": 844})
+    ask(page, "on a phone")
+    wait_answered(page)
+    expect(page.get_by_role("searchbox", name="Search chats")).to_be_hidden()
+    page.get_by_role("button", name="Toggle sidebar").click()
+    page.get_by_role("link", name="on a phone").click()
+    expect(page.get_by_role("searchbox", name="Search chats")).to_be_hidden()
+    open_drawer(page)
+    page.keyboard.press("Escape")
+    expect(slider(page, "Temperature")).to_be_hidden()
+    assert page.evaluate("document.scrollingElement.scrollWidth") <= 390

@@ -1,0 +1,128 @@
+"""The list of conversations: search, rename, pin, export, delete and undo, keys."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from playwright.sync_api import Locator, Page, expect
+
+from .conftest import Server, answers, ask, message_box, wait_answered
+
+Open = Callable[..., Page]
+
+
+def links(page: Page) -> Locator:
+    return page.get_by_role("navigation", name="Conversations").get_by_role("link")
+
+
+def menu(page: Page, title: str, entry: str) -> None:
+    """Choose an entry of a conversation's menu."""
+    row = page.get_by_role("listitem").filter(has=page.get_by_role("link", name=title, exact=True))
+    row.hover()
+    row.get_by_role("button", name="Chat menu").click()
+    page.get_by_role("menuitem", name=entry).click()
+
+
+def converse(page: Page, text: str) -> None:
+    page.get_by_role("button", name="New chat").click()
+    expect(page.get_by_role("heading", name="What shall we talk about?")).to_be_visible()
+    ask(page, text)
+    wait_answered(page)
+
+
+def test_search_finds_titles_and_text(shared: Server, open_page: Open) -> None:
+    page = open_page(shared.url)
+    converse(page, "alpine flowers")
+    converse(page, "tell me about the kv cache")
+    search = page.get_by_role("searchbox", name="Search chats")
+    page.keyboard.press("Control+k")
+    expect(search).to_be_focused()
+    search.fill("alpine")
+    expect(links(page)).to_have_text(["alpine flowers"])
+    search.fill("memory bandwidth")
+    expect(links(page)).to_have_text(["tell me about the kv cache"])
+    search.fill("no such word anywhere")
+    expect(page.get_by_text("No chat has these words.")).to_be_visible()
+    search.press("Escape")
+    expect(links(page).filter(has_text="alpine flowers")).to_be_visible()
+
+
+def test_rename_pin_and_export(shared: Server, open_page: Open, tmp_path: Path) -> None:
+    page = open_page(shared.url)
+    converse(page, "before the name")
+    menu(page, "before the name", "Rename")
+    field = page.get_by_role("textbox", name="Chat title")
+    field.fill("A <b>new</b> name")
+    field.press("Enter")
+    expect(links(page).first).to_have_text("A <b>new</b> name")
+    menu(page, "A <b>new</b> name", "Pin")
+    pinned = page.get_by_role("region", name="Pinned")
+    expect(pinned.get_by_role("link")).to_have_text(["A <b>new</b> name"])
+    with page.expect_download() as download:
+        menu(page, "A <b>new</b> name", "Export Markdown")
+    target = tmp_path / "chat.md"
+    download.value.save_as(target)
+    assert "You said: before the name" in target.read_text()
+    page.reload()
+    expect(pinned.get_by_role("link")).to_have_text(["A <b>new</b> name"])
+    menu(page, "A <b>new</b> name", "Unpin")
+    expect(pinned).to_be_hidden()
+
+
+def test_delete_can_be_undone(shared: Server, open_page: Open) -> None:
+    page = open_page(shared.url)
+    converse(page, "to be deleted")
+    address = page.url
+    menu(page, "to be deleted", "Delete")
+    expect(links(page).filter(has_text="to be deleted")).to_have_count(0)
+    expect(page.get_by_role("heading", name="What shall we talk about?")).to_be_visible()
+    page.get_by_role("button", name="Undo").click()
+    page.get_by_role("link", name="to be deleted").click()
+    expect(answers(page)).to_contain_text("You said: to be deleted")
+    menu(page, "to be deleted", "Delete")
+    expect(links(page).filter(has_text="to be deleted")).to_have_count(0)
+    page.goto(address)
+    expect(page.get_by_role("alert")).to_contain_text("not here any more")
+
+
+def test_back_and_forward(shared: Server, open_page: Open) -> None:
+    page = open_page(shared.url)
+    converse(page, "walk one")
+    converse(page, "walk two")
+    page.get_by_role("link", name="walk one").click()
+    expect(answers(page)).to_contain_text("You said: walk one")
+    page.go_back()
+    expect(answers(page)).to_contain_text("You said: walk two")
+    page.go_forward()
+    expect(answers(page)).to_contain_text("You said: walk one")
+    expect(page.get_by_role("link", name="walk one")).to_have_attribute("aria-current", "page")
+
+
+def test_keys(shared: Server, open_page: Open) -> None:
+    page = open_page(shared.url)
+    converse(page, "with keys")
+    page.keyboard.press("Control+Shift+O")
+    expect(page.get_by_role("heading", name="What shall we talk about?")).to_be_visible()
+    expect(message_box(page)).to_be_focused()
+    page.get_by_role("link", name="with keys").focus()
+    page.keyboard.press("/")
+    expect(message_box(page)).to_be_focused()
+    expect(message_box(page)).to_have_value("")
+    page.get_by_role("link", name="with keys").focus()
+    page.keyboard.press("F2")
+    expect(page.get_by_role("textbox", name="Chat title")).to_be_focused()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("link", name="with keys")).to_be_visible()
+
+
+def test_two_tabs_on_two_conversations(shared: Server, open_page: Open) -> None:
+    first = open_page(shared.url)
+    second = open_page(shared.url, first.context)
+    ask(first, "left, a long one")
+    ask(second, "right side")
+    wait_answered(second)
+    expect(answers(second)).to_contain_text("You said: right side")
+    wait_answered(first)
+    assert answers(first).locator(".fs-md").inner_text().split() == [f"word{number}" for number in range(400)]
+    expect(answers(second)).to_have_count(1)
