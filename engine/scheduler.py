@@ -133,8 +133,8 @@ class Scheduler:
                     waiting.append(job)
                 else:
                     self._start(job, slot)
-            except EngineError as error:
-                job.run.fail(error)
+            except Exception as error:
+                job.run.fail(_as_engine_error(error))
         self._queue = waiting
 
     def _start(self, job: Job, slot: Slot) -> None:
@@ -160,10 +160,9 @@ class Scheduler:
             job.slot.tokens += chunk
             if not job.pending:
                 self._emit(job, job.sampler.choose(logits.cpu()))
-        except EngineError as error:
-            self._fail(job, error)
+        # One run's failure must not end the thread that serves the others.
         except Exception as error:
-            self._fail(job, EngineError(f"the engine failed: {type(error).__name__}: {str(error).splitlines()[0]}"))
+            self._fail(job, _as_engine_error(error))
 
     def _emit(self, job: Job, choice: Choice) -> None:
         self._record_times(job)
@@ -209,3 +208,10 @@ class Scheduler:
             self._slots.release(job.slot)
             self._active.remove(job)
             job.slot = None
+
+
+def _as_engine_error(error: Exception) -> EngineError:
+    if isinstance(error, EngineError):
+        return error
+    reason = (str(error).splitlines() or [""])[0]
+    return EngineError(f"the engine failed ({type(error).__name__}: {reason:.200}): try again")
