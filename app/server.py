@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import errno
-import ipaddress
-import os
 import signal
 import socket
 import threading
@@ -19,8 +16,8 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp
 
 from app.chats import Chats
-from app.errors import AppError
 from app.guard import Guard
+from app.listener import address_of
 from app.models import Loader, Models
 from app.routes import plain_routes
 from app.store import Store
@@ -33,17 +30,6 @@ from engine import Engine
 # Together below the five seconds after which a supervisor loses patience.
 SAVE_SECONDS = 3.0
 DRAIN_SECONDS = 1
-
-
-class PortInUse(AppError):
-    """Another program listens on the port."""
-
-    def __init__(self, host: str, port: int) -> None:
-        super().__init__(f"port {port} of {host} is in use: stop the other program or choose one with --port")
-
-
-class AddressRefused(AppError):
-    """The address cannot be listened on, or is open to others."""
 
 
 def build_app(store: Store, chats: Chats, models: Models) -> ASGIApp:
@@ -61,19 +47,17 @@ def serve(
     home: Path,
     models_dir: Path,
     model: str,
-    host: str,
-    port: int,
+    listener: socket.socket,
     open_browser: bool,
     on_start: Callable[[Models], None] = lambda models: None,
     loader: Loader = Engine.load,
 ) -> int:
     """Serve until SIGINT or SIGTERM; the exit code. Answers under way are saved at the end.
 
-    on_start: is given the models once they are started, to show how far they are.
-    port: 0 takes a free one. loader: makes the backend from the model's file.
-    Raises PortInUse or AddressRefused before anything is started, StoreError if the data folder cannot be used.
+    listener: from app.listener, closed at the end. on_start: is given the models once they are started, to show how
+    far they are. loader: makes the backend from the model's file. Raises StoreError if the data folder cannot be
+    used.
     """
-    listener = _listen(host, port)
     with ExitStack() as closing:
         closing.callback(listener.close)
         store = closing.enter_context(Store.open(home))
@@ -90,7 +74,7 @@ def serve(
             server_header=False,
             timeout_graceful_shutdown=DRAIN_SECONDS,
         )
-        address = _address(listener)
+        address = address_of(listener)
 
         def announce() -> None:
             print(f"Fireside is at {address} (Ctrl+C stops it)", flush=True)
@@ -136,37 +120,3 @@ class _Server(uvicorn.Server):
         finally:
             for kind, handler in before:
                 signal.signal(kind, handler)
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    if not _is_loopback(host):
-        raise AddressRefused(
-            f"{host} can be reached by other computers, which needs accounts that Fireside does not have yet: "
-            "use 127.0.0.1"
-        )
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        if os.name != "nt":
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((host, port))
-        listener.listen(128)
-    except OSError as error:
-        listener.close()
-        if error.errno == errno.EADDRINUSE:
-            raise PortInUse(host, port) from None
-        reason = error.strerror or str(error)
-        raise AddressRefused(f"cannot listen on {host}, port {port}: {reason}; choose another --port") from None
-    return listener
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def _address(listener: socket.socket) -> str:
-    host, port = listener.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

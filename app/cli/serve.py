@@ -10,6 +10,7 @@ import weights
 from app.cli.options import debug_option, home_option, model_option, models_option
 from app.cli.terminal import follow
 from app.home import data_folder, models_folder
+from app.listener import listen
 
 
 @click.command()
@@ -23,14 +24,14 @@ from app.home import data_folder, models_folder
 def serve(host: str, port: int, model: str, home: Path | None, models_dir: Path | None, no_browser: bool) -> int:
     """Start the server and open the browser."""
     weights.resolve(model)  # a wrong name is wrong usage, and known before anything is started
+    listener = listen(host, port)  # likewise a port in use: the import below takes seconds
     from app.server import serve as run_server
 
     return run_server(
         home=data_folder(home),
         models_dir=models_folder(models_dir),
         model=model,
-        host=host,
-        port=port,
+        listener=listener,
         open_browser=not no_browser,
         on_start=follow,
     )

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from app.backend import Backend, Message
 from app.fake import ScriptedBackend
+from app.listener import listen
 from app.server import serve
 
 HOSTILE = """<script>window.pwned = 1</script><img src=x onerror="window.pwned = 2">
@@ -83,8 +84,7 @@ def main() -> int:
         home=home / "data",
         models_dir=home,
         model=str(model),
-        host="127.0.0.1",
-        port=port,
+        listener=listen("127.0.0.1", port),
         open_browser=False,
         loader=loader(delay),
     )
