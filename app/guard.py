@@ -17,10 +17,10 @@ MAX_BODY_BYTES = 16 * 1024 * 1024
 ALLOWED_PATHS = re.compile(
     r"/"
     r"|/(?:fireside|assets|static)/[\w./-]+"
-    r"|/(?:theme\.css|manifest\.json|favicon\.ico|config|status|health)"
+    r"|/(?:theme\.css|favicon\.ico|status|health)"
     r"|/stream/[\w-]+"
     r"|/export/[\w-]+\.md"
-    r"|/gradio_api/(?:queue/(?:join|data)|run/predict|startup-events|component_server/?|reset|cancel)"
+    r"|/gradio_api/(?:run/predict|app_id)"
 )
 
 CONTENT_SECURITY_POLICY = (

@@ -8,7 +8,7 @@ from typing import Any
 import gradio as gr
 
 from app.store import Store
-from app.ui.components import Island, preset_buttons
+from app.ui.components import preset_buttons
 from app.ui.settings import RANGES, form_values, preset_choices
 
 
@@ -17,7 +17,7 @@ class Drawer:
     """The controls; `settings` are in the order of `app.ui.settings.NAMES`."""
 
     preset: gr.Dropdown
-    buttons: Island
+    buttons: gr.HTML
     system_prompt: gr.Textbox
     settings: tuple[Any, ...]
 

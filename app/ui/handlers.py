@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from functools import wraps
 from typing import Any, TypeVar, cast
 
@@ -54,13 +55,12 @@ class Handlers:
         self.sequence = Sequencer()
 
     def load(self, requested_id: str) -> list[Any]:
-        """Everything the page shows at first: conversation id, transcript, list, preset dropdown, drawer."""
-        shown = self.open(requested_id)
-        choices = gr.Dropdown(choices=preset_choices(self.store.presets.list()), value=shown[2])
-        return [shown[0], shown[1], self.conversations(""), choices, *shown[3:]]
+        """Everything the page shows at first: transcript, list, preset dropdown, drawer."""
+        shown, preset_id, *rest = self.open(requested_id)
+        return [shown, self.conversations(""), self._dropdown(preset_id), *rest]
 
     def open(self, requested_id: str) -> list[Any]:
-        """Show a conversation, or a new one for "" and for one that is gone: id, transcript, drawer."""
+        """Show a conversation, or a new one for "" and for one that is gone: transcript, drawer."""
         conversation, notice = None, ""
         if requested_id:
             try:
@@ -75,14 +75,14 @@ class Handlers:
             messages=path_views(self.store, messages),
             notice=notice,
         )
-        return [conversation.id if conversation else "", shown, *form_values(self.store, conversation)]
+        return [shown, *form_values(self.store, conversation)]
 
     def open_event(self, event: gr.EventData) -> list[Any]:
         return self.open(_text(event, "id"))
 
-    @refusable(outputs=4, notice=2)
-    def send(self, text: str, conversation_id: str, *form: Any) -> list[Any]:
-        """Send a message: text box, conversation id, transcript, list. What is refused stays in the box."""
+    @refusable(outputs=3, notice=1)
+    def send(self, conversation_id: str, text: str, *form: Any) -> list[Any]:
+        """Send a message: text box, transcript, list. What is refused stays in the box."""
         read = read_form(self.store, *form)
         if conversation_id:
             conversation = self._present(conversation_id)
@@ -104,11 +104,11 @@ class Handlers:
             parent=pair[0].parent_id,
             messages=path_views(self.store, pair),
         )
-        return ["", sent.conversation_id, appended, self.conversations("")]
+        return ["", appended, self.conversations("")]
 
     def ask(self, event: gr.EventData, conversation_id: str, *form: Any) -> list[Any]:
         """Send a starter prompt; as `send`, without the text box."""
-        return self.send(_text(event, "text"), conversation_id, *form)[1:]
+        return self.send(conversation_id, _text(event, "text"), *form)[1:]
 
     @refusable(outputs=1, notice=0)
     def retry(self, event: gr.EventData, conversation_id: str, *form: Any) -> dict[str, Any]:
@@ -118,7 +118,7 @@ class Handlers:
         if conversation.id == conversation_id:
             self._configure(conversation, form)
         self.chats.regenerate(message.id)
-        return self.open(conversation.id)[1]
+        return self.open(conversation.id)[0]
 
     @refusable(outputs=1, notice=0)
     def version(self, event: gr.EventData) -> dict[str, Any]:
@@ -126,7 +126,7 @@ class Handlers:
         message = self.store.messages.get(_text(event, "id"))
         conversation = self._present(message.conversation_id)
         self.store.conversations.select(conversation.id, self.store.messages.leaf(message.id).id)
-        return self.open(conversation.id)[1]
+        return self.open(conversation.id)[0]
 
     def stop(self, conversation_id: str) -> None:
         """End the answer in the making; what there is stays."""
@@ -220,11 +220,13 @@ class Handlers:
         )
 
     def _use_preset(self, conversation_id: str, preset_id: str) -> None:
-        if conversation_id:
-            conversation = self._present(conversation_id)
-            self.store.conversations.configure(
-                conversation.id, system_prompt=conversation.system_prompt, preset_id=preset_id, settings={}
-            )
+        # Of a conversation that is gone, its next message tells.
+        with suppress(NotFound):
+            if conversation_id:
+                conversation = self._present(conversation_id)
+                self.store.conversations.configure(
+                    conversation.id, system_prompt=conversation.system_prompt, preset_id=preset_id, settings={}
+                )
 
     def _dropdown(self, preset_id: str) -> gr.Dropdown:
         return gr.Dropdown(choices=preset_choices(self.store.presets.list()), value=preset_id)

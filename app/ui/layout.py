@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from app.chats import Chats
 from app.models import Models
 from app.store import Store
-from app.ui.components import Island, sidebar, topbar, transcript
+from app.ui.components import sidebar, topbar, transcript
 from app.ui.drawer import Drawer, build_drawer
 from app.ui.handlers import Handlers
 from app.ui.theme import build_theme
@@ -20,6 +20,11 @@ from app.ui.theme import build_theme
 QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 LAST: dict[str, Any] = {**QUIET, "trigger_mode": "always_last"}
 EACH: dict[str, Any] = {**QUIET, "trigger_mode": "multiple"}
+
+
+# The first input of these events is the id of the open conversation, which the page itself fills in at that moment: a
+# copy in a component would come with the answer to an earlier event, and may be late.
+HERE: dict[str, Any] = {"js": "(_, ...inputs) => [window.fireside.openConversation(), ...inputs]"}
 
 
 def build_page(store: Store, chats: Chats, models: Models) -> gr.Blocks:
@@ -42,7 +47,7 @@ def build_page(store: Store, chats: Chats, models: Models) -> gr.Blocks:
                     )
             with gr.Column(elem_id="fs-drawer"):
                 drawer = build_drawer(store)
-        # The id of the open conversation; the address bar's `?c=` follows it.
+        # Holds the place of the open conversation's id among the inputs.
         open_id = gr.Textbox("", visible="hidden", elem_id="fs-open", label="Open conversation")
         _wire_chat(page, handlers, open_id, box, messages, conversations, drawer)
         _wire_list(handlers, conversations)
@@ -89,36 +94,33 @@ def _wire_chat(
     handlers: Handlers,
     open_id: gr.Textbox,
     box: gr.Textbox,
-    messages: Island,
-    conversations: Island,
+    messages: gr.HTML,
+    conversations: gr.HTML,
     drawer: Drawer,
 ) -> None:
-    address = "() => [new URLSearchParams(location.search).get('c') || '']"
-    shown = [open_id, messages, *drawer.form]
-    loaded = [open_id, messages, conversations, *drawer.form]
-    page.load(handlers.load, open_id, loaded, js=address, **QUIET)
-    messages.open(handlers.open_event, None, shown, **LAST)
-    box.submit(handlers.send, [box, open_id, *drawer.form], [box, open_id, messages, conversations], **QUIET)
-    messages.ask(handlers.ask, [open_id, *drawer.form], [open_id, messages, conversations], **QUIET)
-    messages.retry(handlers.retry, [open_id, *drawer.form], messages, **QUIET)
+    requested = "() => [new URLSearchParams(location.search).get('c') || '']"
+    page.load(handlers.load, open_id, [messages, conversations, *drawer.form], js=requested, **QUIET)
+    messages.open(handlers.open_event, None, [messages, *drawer.form], **LAST)
+    box.submit(handlers.send, [open_id, box, *drawer.form], [box, messages, conversations], **HERE, **QUIET)
+    messages.ask(handlers.ask, [open_id, *drawer.form], [messages, conversations], **HERE, **QUIET)
+    messages.retry(handlers.retry, [open_id, *drawer.form], messages, **HERE, **QUIET)
     messages.version(handlers.version, None, messages, **QUIET)
-    box.stop(handlers.stop, open_id, None, **QUIET)
-    messages.finished(handlers.search, None, conversations, **LAST)
+    box.stop(handlers.stop, open_id, None, **HERE, **QUIET)
 
 
-def _wire_list(handlers: Handlers, conversations: Island) -> None:
+def _wire_list(handlers: Handlers, conversations: gr.HTML) -> None:
     for name in ("rename", "pin", "remove", "restore"):
         getattr(conversations, name)(getattr(handlers, name), None, conversations, **EACH)
     conversations.search(handlers.search, None, conversations, **LAST)
 
 
-def _wire_drawer(handlers: Handlers, open_id: gr.Textbox, messages: Island, drawer: Drawer) -> None:
+def _wire_drawer(handlers: Handlers, open_id: gr.Textbox, messages: gr.HTML, drawer: Drawer) -> None:
     inputs = [open_id, *drawer.form]
     # One event for all controls: two calls side by side could store the older values last.
     changes = [control.input for control in (drawer.system_prompt, *drawer.settings)]
     # Text that was pasted or dropped makes no `input` in Gradio.
     changes += [control.blur for control in (drawer.system_prompt, *drawer.settings[-2:])]
-    gr.on(changes, handlers.configure, inputs, messages, **LAST)
-    drawer.preset.input(handlers.choose_preset, [open_id, drawer.preset], list(drawer.settings), **QUIET)
-    drawer.buttons.save_preset(handlers.save_preset, inputs, [drawer.preset, messages], **QUIET)
-    drawer.buttons.delete_preset(handlers.delete_preset, inputs, [drawer.preset, messages], **QUIET)
+    gr.on(changes, handlers.configure, inputs, messages, **HERE, **LAST)
+    drawer.preset.input(handlers.choose_preset, [open_id, drawer.preset], list(drawer.settings), **HERE, **QUIET)
+    drawer.buttons.save_preset(handlers.save_preset, inputs, [drawer.preset, messages], **HERE, **QUIET)
+    drawer.buttons.delete_preset(handlers.delete_preset, inputs, [drawer.preset, messages], **HERE, **QUIET)

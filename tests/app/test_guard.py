@@ -99,7 +99,7 @@ def test_other_sites_may_not_post(name: str, value: str, expected: int) -> None:
             "/theme.css",
             "/assets/index-a1.js",
         ),
-        *("/fireside/0123/js/main.js", "/static/fonts/x.woff2", "/gradio_api/run/predict"),
+        *("/fireside/0123/js/main.js", "/static/fonts/x.woff2", "/gradio_api/run/predict", "/gradio_api/app_id"),
     ],
 )
 def test_what_the_page_uses_is_there(path: str) -> None:

@@ -164,6 +164,21 @@ def test_a_server_that_goes_and_comes_back(scripted: Start, open_page: Open) -> 
     expect(answers(page).last).to_contain_text("You said: back again")
 
 
+def test_what_was_typed_outlives_a_restart(scripted: Start, open_page: Open) -> None:
+    server = scripted()
+    page = open_page(server.url)
+    server.stop()
+    ask(page, "are you there")
+    expect(page.get_by_text("Connection to the server was lost")).to_be_visible()
+    expect(message_box(page)).to_have_value("are you there")
+    server.start()
+    expect(page.get_by_text("Connection to the server was lost")).to_be_hidden(timeout=20_000)
+    expect(message_box(page)).to_have_value("are you there")
+    message_box(page).press("Enter")
+    wait_answered(page)
+    expect(answers(page)).to_contain_text("You said: are you there")
+
+
 def test_a_clean_stop_saves_the_partial_answer(scripted: Start, open_page: Open) -> None:
     server = scripted()
     page = open_page(server.url)

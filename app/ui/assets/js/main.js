@@ -13,9 +13,9 @@ import {
   toggleSidebar,
   toggleTheme,
 } from "./shell.js";
-import { markActive, mountSidebar } from "./sidebar.js";
+import { markActive, mountSidebar, refreshList } from "./sidebar.js";
 import { mountTopbar, whenBack } from "./topbar.js";
-import { mountTranscript, open, openConversation, whenOpened } from "./transcript.js";
+import { mountTranscript, open, openConversation, startConversation, whenOpened } from "./transcript.js";
 
 const PARTS = ["sidebar", "topbar", "transcript", "presets"];
 let mounted = 0;
@@ -26,6 +26,7 @@ const go = (id) => {
   open(id);
 };
 const create = () => {
+  startConversation();
   go("");
   focusComposer();
 };
@@ -46,6 +47,13 @@ whenOpened((id, title, moved) => {
   opened = true;
   if (moved) setAddress(id);
 });
+// Another tab may have changed things meanwhile.
+document.addEventListener("visibilitychange", () => {
+  if (document.hidden || !opened) return;
+  refreshList();
+  if (openConversation()) open(openConversation());
+});
 whenBack(() => open(openConversation()));
+window.fireside.openConversation = openConversation;
 receive("any", { notice: ({ text, kind }) => notice(text, { kind }) });
 connect(Object.fromEntries(PARTS.map((part) => [part, mount(part)])));

@@ -20,7 +20,7 @@ export function mountSidebar(element, actions) {
   input = h("input", { type: "search", placeholder: "Search chats", "aria-label": "Search chats", autocomplete: "off" });
   input.addEventListener("input", () => {
     clearTimeout(timer);
-    timer = setTimeout(() => send("sidebar", "search", { query: query() }), SEARCH_MS);
+    timer = setTimeout(refreshList, SEARCH_MS);
   });
   input.addEventListener("keydown", (event) => {
     if (event.key !== "Escape" || event.isComposing) return;
@@ -48,6 +48,9 @@ export function mountSidebar(element, actions) {
   list.addEventListener("keydown", moveFocus);
 }
 
+/** Ask for the list anew. */
+export const refreshList = () => send("sidebar", "search", { query: query() });
+
 export function focusSearch() {
   input.focus();
   input.select();
@@ -65,13 +68,10 @@ function mark(row) {
   row.querySelector("a")?.[current ? "setAttribute" : "removeAttribute"]("aria-current", "page");
 }
 
-/** The title of a conversation as the list has it. */
-export const titleOf = (id) => conversations.find((each) => each.id === id)?.title ?? "";
-
 function show(message) {
   // An answer to an earlier query; the newer one is on its way.
   if (message.query !== query()) {
-    send("sidebar", "search", { query: query() });
+    refreshList();
     return;
   }
   conversations = message.conversations;

@@ -4,7 +4,7 @@ import { send } from "./bridge.js";
 import { h, iconButton } from "./dom.js";
 
 const BUSY_MS = 700;
-const IDLE_MS = 15_000;
+const IDLE_MS = 5_000;
 const megabytes = (bytes) => `${(bytes / 1e6).toFixed(bytes < 1e7 ? 1 : 0)} MB`;
 const number = (value) => value.toLocaleString("en");
 

@@ -4,6 +4,8 @@ import { receive, send } from "./bridge.js";
 import { h, iconButton } from "./dom.js";
 import { MessageRow } from "./message.js";
 import { notice } from "./popup.js";
+import { addressed } from "./shell.js";
+import { refreshList } from "./sidebar.js";
 import { follow } from "./stream.js";
 import { lookAgain, showFigures } from "./topbar.js";
 
@@ -27,7 +29,7 @@ const actions = {
 };
 
 /** The id of the conversation that is shown; "" for a new one. */
-export const openConversation = () => conversation ?? "";
+export const openConversation = () => conversation ?? addressed();
 
 /** Call `callback(id, moved)` whenever another conversation is shown. */
 export function whenOpened(callback) {
@@ -36,6 +38,9 @@ export function whenOpened(callback) {
 
 /** Ask Python for a conversation ("" for a new one). */
 export const open = (id) => send("transcript", "open", { id });
+
+/** Show a new conversation at once; what is sent from now on belongs to it, however late Python's answer is. */
+export const startConversation = () => show({ conversation: "", title: "", messages: [] });
 
 export function mountTranscript(element) {
   log = h("div.fs-log", { role: "log", "aria-live": "off", "aria-label": "Conversation" });
@@ -92,10 +97,11 @@ function show({ conversation: id, title, messages, notice: words }) {
 }
 
 function append({ conversation: id, parent, messages }) {
-  // Another tab may have gone on from elsewhere; the whole path tells what is true.
+  // The user may have gone elsewhere meanwhile, or another tab may have gone on: ask for what is true, as this
+  // is not the place for what came.
   const last = rows.at(-1)?.message.id ?? null;
-  if ((conversation || "") !== "" && (id !== conversation || last !== parent)) {
-    if (id === conversation) open(id);
+  if ((conversation && id !== conversation) || last !== parent) {
+    open(conversation || id);
     return;
   }
   const moved = id !== conversation;
@@ -135,13 +141,13 @@ function followRow(row) {
       row.grow(piece, phase);
       if (phase === "decode") showFigures(stats);
     },
-    done({ conversation: owner, ...message }) {
+    done({ conversation: _, ...message }) {
       endStream = null;
       row.element.classList.remove("fs-lost");
       row.show(message);
       settle();
       polite.textContent = message.status === "error" ? "The answer failed" : "Answer finished";
-      send("transcript", "finished", { id: owner, query: document.querySelector(".fs-search input")?.value ?? "" });
+      refreshList();
     },
     lost() {
       row.element.classList.add("fs-lost");
