@@ -11,7 +11,7 @@ SPEC := pyproject.toml constraints.txt
 run: $(VENV)/.app  ## start Fireside; the first start fetches the model
 	@$(BIN)/fireside
 
-test: $(VENV)/.test  ## run all tests; ARGS="-m 'not slow'" for some
+test: $(VENV)/.test  ## run the tests; ARGS="tests/engine" for some
 	@$(BIN)/python -m pytest $(ARGS)
 
 lint: $(VENV)/.lint
@@ -26,7 +26,7 @@ format: $(VENV)/.lint
 bench: $(VENV)/.bench  ## measure; ARGS goes to the benchmark
 	@$(BIN)/python -m benchmarks.speed $(ARGS)
 
-soak: $(VENV)/.test  ## the slow tests only
+soak: $(VENV)/.test  ## the tests that take minutes
 	@$(BIN)/python -m pytest -m slow $(ARGS)
 
 clean:

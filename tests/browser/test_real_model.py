@@ -5,12 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-import pytest
 from playwright.sync_api import Page, expect
 
 from .conftest import Server, answers, ask, message_box, wait_answered
 
-pytestmark = pytest.mark.slow
 Open = Callable[..., Page]
 
 

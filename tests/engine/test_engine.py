@@ -211,9 +211,10 @@ def test_cancel_while_queued_touches_nobody(roomy: Engine) -> None:
         assert list(run)[-1].finish_reason == "cancelled"
 
 
-def test_many_cancelled_runs_leave_nothing_behind(roomy: Engine) -> None:
+@pytest.mark.parametrize("count", [200, pytest.param(5_000, marks=pytest.mark.slow)])
+def test_many_cancelled_runs_leave_nothing_behind(roomy: Engine, count: int) -> None:
     threads = threading.active_count()
-    for number in range(200):
+    for number in range(count):
         run = roomy.generate(f"run {number}", ENDLESS)
         run.cancel()
         assert list(run)[-1].finish_reason == "cancelled"
