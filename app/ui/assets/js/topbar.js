@@ -75,7 +75,7 @@ async function look() {
 
 function show({ status, name: asked, message, done_bytes: done, total_bytes: total, model }) {
   const counted = total > 0 && (status === "downloading" || status === "loading");
-  name.textContent = model ? `${asked.split("/").at(-1)}` : asked.split("/").at(-1);
+  name.textContent = asked.split("/").at(-1);
   name.title = model
     ? `${model.name}, ${Math.round(model.parameters / 1e6)} million parameters, ${model.quantization}, on ${model.device}`
     : asked;
