@@ -9,7 +9,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import urlopen
@@ -129,18 +130,24 @@ def scripted(tmp_path: Path) -> Iterator[Callable[..., Server]]:
         server.close()
 
 
+@contextmanager
+def serving(folder: Path, models: Path, launcher: Sequence[str | Path] = ("-m", "app.cli")) -> Iterator[Server]:
+    """`fireside serve` as a process, its data folder and its log in `folder`."""
+    port = free_port()
+    arguments = ["serve", "--no-browser", "--port", str(port), "--home", str(folder / "home"), "--models", str(models)]
+    server = Server([sys.executable, *map(str, launcher), *arguments], port, folder / "serve.log")
+    try:
+        server.start()
+        yield server
+    finally:
+        server.close()
+
+
 @pytest.fixture
 def real(tmp_path: Path, model_path: Path) -> Iterator[Server]:
     """`fireside serve` with the default model."""
-    port = free_port()
-    command = [
-        *(sys.executable, "-m", "app.cli", "serve", "--no-browser", "--port", str(port)),
-        *("--home", str(tmp_path / "home"), "--models", str(models_folder())),
-    ]
-    server = Server(command, port, tmp_path / "real.log")
-    server.start()
-    yield server
-    server.close()
+    with serving(tmp_path, models_folder()) as server:
+        yield server
 
 
 @pytest.fixture

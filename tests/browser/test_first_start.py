@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import re
 import shutil
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from playwright.sync_api import Page, expect
 from tests.package_index import PackageIndex, point_pip_at, write_wheel
 from weights import DEFAULT
 
-from .conftest import Server, answers, ask, free_port, message_box, wait_answered
+from .conftest import Server, answers, ask, message_box, serving, wait_answered
 
 Open = Callable[..., Page]
 
@@ -38,15 +37,8 @@ def models(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def first(tmp_path: Path, models: Path, index: PackageIndex) -> Iterator[Server]:
-    port = free_port()
-    command = [
-        *(sys.executable, "-m", "app.cli", "serve", "--no-browser", "--port", str(port)),
-        *("--home", str(tmp_path / "home"), "--models", str(models)),
-    ]
-    server = Server(command, port, tmp_path / "first.log")
-    server.start()
-    yield server
-    server.close()
+    with serving(tmp_path, models) as server:
+        yield server
 
 
 def test_a_refused_download_is_told_and_the_question_answered_later(

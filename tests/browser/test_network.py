@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ipaddress
 import re
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,7 +15,7 @@ from playwright.sync_api import Page, expect
 
 from app.home import models_folder
 
-from .conftest import Server, answers, ask, free_port, wait_answered
+from .conftest import Server, answers, ask, serving, wait_answered
 
 WATCHED = Path(__file__).with_name("watched_server.py")
 
@@ -29,15 +28,8 @@ def record(tmp_path: Path) -> Path:
 @pytest.fixture
 def watched(tmp_path: Path, record: Path, model_path: Path) -> Iterator[Server]:
     """`fireside serve` with the default model, which is there already, under an audit hook."""
-    port = free_port()
-    command = [
-        *(sys.executable, str(WATCHED), str(record), "serve", "--no-browser", "--port", str(port)),
-        *("--home", str(tmp_path / "home"), "--models", str(models_folder())),
-    ]
-    server = Server(command, port, tmp_path / "watched.log")
-    server.start()
-    yield server
-    server.close()
+    with serving(tmp_path, models_folder(), launcher=(WATCHED, record)) as server:
+        yield server
 
 
 def test_nothing_leaves_the_machine(watched: Server, record: Path, open_page: Callable[..., Page]) -> None:
