@@ -83,8 +83,9 @@ export function openFigures(anchor, title, rows) {
   box.focus();
 }
 
+/** Where notices stand: just above the message box, however tall that is. */
 function corner() {
-  return document.querySelector(".fs-notices") ?? document.body.appendChild(h("div.fs-notices"));
+  return document.querySelector(".fs-notices") ?? document.querySelector("#fs-dock").appendChild(h("div.fs-notices"));
 }
 
 /** A short notice; kind is "error" or "done"; with an action it offers a button. */
