@@ -11,6 +11,7 @@ from starlette.responses import JSONResponse, Response
 from app.models import Models
 from app.store import NotFound, Store
 from app.transfer import markdown
+from app.transfer.names import file_name
 from app.ui.views import sentence
 
 NO_STORE = {"Cache-Control": "no-store"}
@@ -37,7 +38,7 @@ def plain_routes(store: Store, models: Models) -> APIRouter:
             text = markdown.write(conversation, store.messages.path(conversation_id))
         except NotFound as error:
             return JSONResponse({"error": str(error)}, 404, headers=NO_STORE)
-        name = quote(f"{conversation.title or 'Chat'}.md", safe="")
+        name = quote(file_name(conversation.title, "md"), safe="")
         headers = {"Content-Disposition": f"attachment; filename=\"chat.md\"; filename*=UTF-8''{name}"}
         return Response(text.encode(), media_type="text/markdown", headers=headers | NO_STORE)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from urllib.parse import unquote
 
 import httpx
 
@@ -59,6 +60,7 @@ def test_export_names_the_file_safely(scripted: Callable[..., Server]) -> None:
     server.start()
     response = get(server, f"/export/{chat.id}.md")
     assert response.headers["content-disposition"].startswith('attachment; filename="')
+    assert unquote(response.headers["content-disposition"]).endswith("''naïve x .. X y.md")
     assert "x" not in response.headers
     assert "hi there" in response.text
     assert get(server, "/export/nothing.md").status_code == 404
