@@ -53,7 +53,3 @@ class ModelConfig:
     def group(self) -> int:
         """Query heads that share one key-value head."""
         return self.num_heads // self.num_kv_heads
-
-    def kv_bytes_per_token(self, element_size: int) -> int:
-        """Bytes of KV cache one token takes, at `element_size` bytes a number."""
-        return 2 * self.num_layers * self.num_kv_heads * self.head_dim * element_size
