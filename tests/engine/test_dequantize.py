@@ -7,8 +7,8 @@ import pytest
 import torch
 from gguf import GGMLQuantizationType, GGUFWriter, quants
 
-from engine.dequantize import dequantize
-from engine.gguf_file import GGUFFile
+from engine.checkpoint.dequantize import dequantize
+from engine.checkpoint.gguf_file import GGUFFile
 
 WRITABLE = ["F32", "F16", "BF16", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0"]
 

@@ -7,7 +7,7 @@ import pytest
 from gguf import GGUFReader
 
 from engine import Engine, EngineError, ModelFormatError, ModelNotFound, UnsupportedModel
-from engine.gguf_file import GGUFFile
+from engine.checkpoint.gguf_file import GGUFFile
 from tests.tiny import write_tiny_llama
 
 

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers.utils.chat_template_utils import render_jinja_template
 
+from engine.checkpoint.gguf_file import GGUFFile
 from engine.errors import ModelFormatError, TemplateError
-from engine.gguf_file import GGUFFile
 from engine.template import ChatTemplate, encode_chat
 from engine.tokenizer import Tokenizer
 

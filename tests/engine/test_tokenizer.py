@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer as Reference
 from tokenizers import models
 
-from engine.byte_bpe import Inexpressible, alphabet, mergeable_ranks
 from engine.errors import EngineError, ModelFormatError, UnsupportedModel
 from engine.tokenizer import Tokenizer
+from engine.tokenizer.byte_bpe import Inexpressible, alphabet, mergeable_ranks
 
 BYTES = sorted(alphabet(), key=alphabet().__getitem__)
 SPECIALS = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]

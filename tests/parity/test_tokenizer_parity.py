@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer as Reference
 from tokenizers import models, pre_tokenizers
 
-from engine.gguf_file import GGUFFile
+from engine.checkpoint.gguf_file import GGUFFile
 from engine.tokenizer import Tokenizer
 from tests.parity.mixed_text import DISPUTED, lines
 
@@ -63,7 +63,7 @@ def test_mixed_lines_have_the_same_ids(ours: Tokenizer, reference: Reference) ->
 def test_the_path_around_tiktokens_regex_has_the_same_ids(ours: Tokenizer, monkeypatch: pytest.MonkeyPatch) -> None:
     texts = list(lines(2_000, seed=3))
     direct = [ours.encode(text) for text in texts]
-    monkeypatch.setattr("engine.tokenizer.MAX_DIRECT_CHARACTERS", 0)
+    monkeypatch.setattr("engine.tokenizer.tokenizer.MAX_DIRECT_CHARACTERS", 0)
     assert [ours.encode(text) for text in texts] == direct
 
 

@@ -18,7 +18,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import Namespace
 from jinja2.visitor import NodeTransformer
 
-from engine.budget import charge, charge_for
+from engine.template.budget import charge, charge_for
 
 CHARACTERS_PER_RANGE_ITEM = 16
 MAX_INTEGER_BITS = 4_096

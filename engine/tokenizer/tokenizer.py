@@ -9,9 +9,9 @@ from typing import Any
 
 import tiktoken
 
-from engine.byte_bpe import Inexpressible, alphabet, mergeable_ranks
 from engine.errors import ModelFormatError, UnsupportedModel
-from engine.pretokenizer import PRETOKENIZERS, Pretokenizer
+from engine.tokenizer.byte_bpe import Inexpressible, alphabet, mergeable_ranks
+from engine.tokenizer.pretokenizer import PRETOKENIZERS, Pretokenizer
 
 KEY = "tokenizer.ggml."
 # fancy-regex keeps one stack entry per character of a white-space run and gives up at a million of them.

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from engine.checkpoint.gguf_checkpoint import GGUFCheckpoint
 from engine.errors import ModelFormatError, ModelNotFound
-from engine.gguf_checkpoint import GGUFCheckpoint
 
 
 def open_checkpoint(path: Path) -> GGUFCheckpoint:

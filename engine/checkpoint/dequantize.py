@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from engine.gguf_file import GGUFTensor
+from engine.checkpoint.gguf_file import GGUFTensor
 
 
 def dequantize(tensor: GGUFTensor, data: np.ndarray) -> Tensor:

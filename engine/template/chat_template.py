@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from engine.budget import MAX_CHARACTERS, Budget, spending
 from engine.errors import ModelFormatError, TemplateError
-from engine.sandbox import TemplateEnvironment
+from engine.template.budget import MAX_CHARACTERS, Budget, spending
+from engine.template.sandbox import TemplateEnvironment
 from engine.tokenizer import Tokenizer
 
 ROLES = frozenset({"system", "user", "assistant", "tool", "developer"})
@@ -35,7 +35,7 @@ class Piece(NamedTuple):
 
 
 class ChatTemplate:
-    """A Jinja chat template in the sandbox of engine.sandbox; immutable, and safe to use from many threads.
+    """A Jinja chat template in the sandbox of engine.template.sandbox; immutable, and safe to use from many threads.
 
     It sees what transformers gives it: messages (role and content), add_generation_prompt, bos_token,
     eos_token. special_tokens: the strings that become control tokens where the template itself writes them.
@@ -101,7 +101,7 @@ class ChatTemplate:
         answer. continue_final: end right after the content of the last message instead, so that the model
         goes on with it.
 
-        Raises TemplateError if the template fails, refuses these messages, or uses more than engine.sandbox
+        Raises TemplateError if the template fails, refuses these messages, or uses more than engine.template.sandbox
         allows.
         """
         contents = [_checked_content(message) for message in messages]

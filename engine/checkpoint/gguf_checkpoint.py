@@ -10,10 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from engine.checkpoint.dequantize import dequantize
+from engine.checkpoint.gguf_file import GGUFFile
 from engine.config import ModelConfig
-from engine.dequantize import dequantize
 from engine.errors import ModelFormatError, UnsupportedModel
-from engine.gguf_file import GGUFFile
 from engine.linear import best_linear
 from engine.model import LayerWeights, ModelWeights
 from engine.template import ChatTemplate
