@@ -1,4 +1,4 @@
-"""Turns the stored blocks of a GGUF tensor into float32, exactly as ggml defines them."""
+"""Turns the stored blocks of a GGUF tensor into numbers, exactly as ggml defines them."""
 
 from __future__ import annotations
 
@@ -10,16 +10,20 @@ from torch import Tensor
 
 from engine.checkpoint.gguf_file import GGUFTensor
 
+STORED_DTYPES: Mapping[str, torch.dtype] = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
+
 
 def dequantize(tensor: GGUFTensor, data: np.ndarray) -> Tensor:
-    """The tensor's numbers: float32, of the tensor's shape.
+    """The tensor's numbers, of its shape: float32, float16 or bfloat16 where they are stored so, else float32.
 
-    data: its stored bytes, uint8 [nbytes]. The types met most are done here; the rest by the `gguf` package, whose
-    NumPy code is the reference but several times slower.
+    data: its stored bytes, uint8 [nbytes], which the result may share. The types met most are done here; the rest
+    by the `gguf` package, whose NumPy code is the reference but several times slower.
     """
-    if unpack := UNPACKERS.get(tensor.quantization.name):
-        # A copy, because torch refuses views of read-only memory.
-        blocks = torch.from_numpy(data.reshape(-1, tensor.quantization.block_bytes).copy())
+    name = tensor.quantization.name
+    if dtype := STORED_DTYPES.get(name):
+        return torch.from_numpy(data).view(dtype).reshape(tensor.shape)
+    if unpack := UNPACKERS.get(name):
+        blocks = torch.from_numpy(data).reshape(-1, tensor.quantization.block_bytes)
         return unpack(blocks).reshape(tensor.shape)
     from gguf import GGMLQuantizationType, quants
 
@@ -50,9 +54,6 @@ def _q8_0(blocks: Tensor) -> Tensor:
 
 
 UNPACKERS: Mapping[str, Callable[[Tensor], Tensor]] = {
-    "F32": lambda blocks: blocks.view(torch.float32),
-    "F16": lambda blocks: blocks.view(torch.float16).float(),
-    "BF16": lambda blocks: blocks.view(torch.bfloat16).float(),
     "Q4_0": _q4_0,
     "Q4_1": _q4_1,
     "Q8_0": _q8_0,

@@ -6,16 +6,17 @@ against the bytes that are really there before anything is allocated for it.
 
 from __future__ import annotations
 
-import mmap
+import os
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
+from engine.checkpoint.model_file import refuse_pickle
 from engine.errors import ModelFormatError, UnsupportedModel
 
 MAGIC = b"GGUF"
@@ -23,6 +24,11 @@ VERSIONS = (2, 3)
 MAX_DIMENSIONS = 4
 MAX_ELEMENTS = 2**48
 MAX_NAME_BYTES = 4096
+# Far beyond what sound files have: a vocabulary of 262,144 with its merges takes 1.3 million values and 15 MB.
+MAX_TENSORS = 2**16
+MAX_TEXT_BYTES = 2**24
+MAX_ARRAY_VALUES = 2**22
+MAX_HEADER_BYTES = 2**28
 DEFAULT_ALIGNMENT = 32
 
 STRING, ARRAY = 8, 9
@@ -57,6 +63,11 @@ QUANTIZATIONS: Mapping[int, Quantization] = {
     23: Quantization("IQ4_XS", 256, 136),
     30: Quantization("BF16", 1, 2),
 }
+# Types of the same enum that are not dequantised here.
+OTHER_TYPES: Mapping[int, str] = {
+    9: "Q8_1", 15: "Q8_K", 16: "IQ2_XXS", 17: "IQ2_XS", 18: "IQ3_XXS", 19: "IQ1_S", 21: "IQ3_S", 22: "IQ2_S",
+    24: "I8", 25: "I16", 26: "I32", 27: "I64", 28: "F64", 29: "IQ1_M", 34: "TQ1_0", 35: "TQ2_0", 39: "MXFP4",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,67 +83,90 @@ class GGUFTensor:
 
 
 class GGUFFile:
-    """An open GGUF file: its metadata as plain Python values and its tensors as bytes.
+    """One GGUF file: its metadata as plain Python values and its tensors as bytes.
 
-    Raises ModelFormatError if the file is damaged, cut short or no GGUF, UnsupportedModel for a version or a tensor
-    type that is not known.
+    Raises ModelNotFound if there is no such file, ModelFormatError if it is damaged, cut short or no GGUF,
+    UnsupportedModel for a pickle, a version or a tensor type that is not known.
     """
 
     def __init__(self, path: Path) -> None:
+        refuse_pickle(path)
         self.path = path
         try:
             with path.open("rb") as file:
-                self._bytes = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        except ValueError as error:
-            raise ModelFormatError(f"{path.name} is empty: fetch the model again") from error
+                self._state = _state(file)
+                cursor = _Cursor(file, self._state[0], path.name)
+                tensor_count, field_count = _read_header(cursor)
+                self.metadata: Mapping[str, Any] = _read_metadata(cursor, field_count)
+                self.tensors: Mapping[str, GGUFTensor] = _read_tensors(cursor, tensor_count, self._alignment())
         except OSError as error:
             raise ModelFormatError(f"{path.name} cannot be read: {error.strerror or error}") from error
-        cursor = _Cursor(self._bytes, path.name)
-        tensor_count, field_count = _read_header(cursor, path.name)
-        self.metadata: Mapping[str, Any] = _read_metadata(cursor, field_count)
-        self.tensors: Mapping[str, GGUFTensor] = _read_tensors(cursor, tensor_count, self._alignment())
-        self.size = len(self._bytes)
 
     def _alignment(self) -> int:
         alignment = self.metadata.get("general.alignment", DEFAULT_ALIGNMENT)
-        if not isinstance(alignment, int) or alignment < 8 or alignment > 2**20 or alignment & (alignment - 1):
+        if type(alignment) is not int or not 8 <= alignment <= 2**20 or alignment & (alignment - 1):
             raise ModelFormatError(f"{self.path.name}: alignment {alignment!r:.20} is not a power of two from 8 on")
         return alignment
 
     def data(self, tensor: GGUFTensor) -> np.ndarray:
-        """The tensor's stored bytes: uint8 [nbytes], a read-only view of the file."""
-        return np.frombuffer(self._bytes, np.uint8, tensor.nbytes, tensor.offset)
+        """The tensor's stored bytes: uint8 [nbytes], in memory of their own.
+
+        They are read and not mapped, so that a file that is cut off meanwhile is an error and not a SIGBUS. Raises
+        ModelFormatError if it changed since it was opened.
+        """
+        try:
+            with self.path.open("rb") as file:
+                state = _state(file)
+                data = np.fromfile(file, np.uint8, tensor.nbytes, offset=tensor.offset)
+        except OSError as error:
+            raise ModelFormatError(f"{self.path.name} cannot be read: {error.strerror or error}") from error
+        if state != self._state or len(data) != tensor.nbytes:
+            raise ModelFormatError(f"{self.path.name} changed while it was read: load the model again")
+        return data
+
+
+def _state(file: BinaryIO) -> tuple[int, int]:
+    """A file's size in bytes and its time of change in nanoseconds."""
+    stat = os.fstat(file.fileno())
+    return stat.st_size, stat.st_mtime_ns
 
 
 class _Cursor:
-    """Reads forward through the file and refuses to leave it."""
+    """Reads forward through the file's header and refuses to leave the file, or to hold more than a header may."""
 
-    def __init__(self, data: mmap.mmap, name: str) -> None:
-        self.data = data
-        self.position = 0
+    def __init__(self, file: BinaryIO, size: int, name: str) -> None:
+        self.file = file
+        self.size = size
         self.name = name
+        self.position = 0
+        self.values_left = MAX_ARRAY_VALUES
 
     def need(self, count: int) -> None:
-        if count > len(self.data) - self.position:
+        if count > self.size - self.position:
             raise ModelFormatError(
                 f"{self.name} is cut short or damaged: {count:,} bytes are announced at byte {self.position:,}, "
-                f"but the file ends at {len(self.data):,}; fetch the model again"
+                f"but the file ends at {self.size:,}; fetch the model again"
             )
 
+    def read(self, count: int) -> bytes:
+        self.need(count)
+        self.position += count
+        if self.position > MAX_HEADER_BYTES:
+            raise ModelFormatError(f"{self.name} is damaged: its header has more than {MAX_HEADER_BYTES:,} bytes")
+        return self.file.read(count)
+
     def scalar(self, layout: str) -> Any:
-        size = struct.calcsize(layout)
-        self.need(size)
-        (value,) = struct.unpack_from(layout, self.data, self.position)
-        self.position += size
+        (value,) = struct.unpack(layout, self.read(struct.calcsize(layout)))
         return value
 
     def text(self) -> str:
         length = self.scalar("<Q")
-        self.need(length)
         start = self.position
-        self.position += length
+        self.need(length)
+        if length > MAX_TEXT_BYTES:
+            raise ModelFormatError(f"{self.name} is damaged: the text at byte {start:,} has {length:,} bytes")
         try:
-            return self.data[start : self.position].decode("utf-8")
+            return self.read(length).decode("utf-8")
         except UnicodeDecodeError as error:
             raise ModelFormatError(f"{self.name} is damaged: the text at byte {start:,} is not UTF-8") from error
 
@@ -148,33 +182,37 @@ class _Cursor:
     def array(self) -> list[Any]:
         kind = self.scalar("<I")
         count = self.scalar("<Q")
-        if kind == STRING:
-            self.need(count * 8)
-            return [self.text() for _ in range(count)]
-        if kind not in SCALARS:
+        if kind != STRING and kind not in SCALARS:
             raise ModelFormatError(f"{self.name}: arrays of type {kind} do not occur in sound GGUF files")
+        self.need(count * (8 if kind == STRING else struct.calcsize(SCALARS[kind])))
+        self.values_left -= count
+        if self.values_left < 0:
+            raise ModelFormatError(f"{self.name} is damaged: its lists have more than {MAX_ARRAY_VALUES:,} values")
+        if kind == STRING:
+            return [self.text() for _ in range(count)]
         dtype = np.dtype(SCALARS[kind])
-        self.need(count * dtype.itemsize)
-        values = np.frombuffer(self.data, dtype, count, self.position).tolist()
-        self.position += count * dtype.itemsize
-        return values
+        return np.frombuffer(self.read(count * dtype.itemsize), dtype).tolist()
 
 
-def _read_header(cursor: _Cursor, name: str) -> tuple[int, int]:
-    if cursor.data[:4] != MAGIC:
+def _read_header(cursor: _Cursor) -> tuple[int, int]:
+    """The numbers of tensors and of metadata fields."""
+    magic = cursor.file.read(len(MAGIC))
+    if magic != MAGIC:
         raise ModelFormatError(
-            f"{name} is not a GGUF model (it begins with {cursor.data[:4]!r}): choose a .gguf model file"
+            f"{cursor.name} is not a GGUF model (it begins with {magic!r}): choose a .gguf model file"
         )
     cursor.position = len(MAGIC)
     version = cursor.scalar("<I")
     if version not in VERSIONS:
         if version & 0xFFFF == 0:
-            raise UnsupportedModel(name, "it is a big-endian GGUF; convert it on a little-endian machine")
-        raise UnsupportedModel(name, f"GGUF version {version} is not known (2 and 3 are)")
+            raise UnsupportedModel(cursor.name, "it is a big-endian GGUF; convert it on a little-endian machine")
+        raise UnsupportedModel(cursor.name, f"GGUF version {version} is not known (2 and 3 are)")
     tensor_count = cursor.scalar("<Q")
     field_count = cursor.scalar("<Q")
     # The smallest tensor entry and the smallest metadata entry take 32 and 13 bytes.
     cursor.need(tensor_count * 32 + field_count * 13)
+    if tensor_count > MAX_TENSORS:
+        raise ModelFormatError(f"{cursor.name} is damaged: it announces {tensor_count:,} tensors")
     return tensor_count, field_count
 
 
@@ -224,5 +262,6 @@ def _read_tensor(cursor: _Cursor) -> tuple[str, tuple[int, ...], int, int]:
         raise ModelFormatError(f"{cursor.name} is damaged: tensor {name!r:.80} has the shape {shape}")
     code = cursor.scalar("<I")
     if code not in QUANTIZATIONS:
-        raise UnsupportedModel(cursor.name, f"tensor {name!r:.80} has the unknown type {code}")
+        kind = OTHER_TYPES.get(code, f"unknown type {code}")
+        raise UnsupportedModel(cursor.name, f"tensor {name!r:.80} has the type {kind}, which is not read here")
     return name, shape, code, cursor.scalar("<Q")

@@ -46,9 +46,7 @@ def test_folder_with_two_models(tmp_path: Path) -> None:
     assert "2 .gguf files" in str(load_error(tmp_path))
 
 
-@pytest.mark.parametrize(
-    "content", [b"", b"GG", b"Dear diary, today", b"GGUF", b"GGUF\x03\0\0\0", b"PK\x03\x04" + bytes(64)]
-)
+@pytest.mark.parametrize("content", [b"", b"GG", b"Dear diary, today", b"GGUF", b"GGUF\x03\0\0\0"])
 def test_other_files_are_refused(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "renamed.gguf"
     path.write_bytes(content)
