@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from app.store.errors import NotFound
+from app.store.errors import NotFound, StoreError
+from app.store.events import Events
 from app.store.ids import IdSource
 from app.store.presets import plain_settings
-from app.store.records import Conversation
+from app.store.records import ContextPolicy, Conversation, TitleBy
 from app.store.search import fts_query
 from app.store.text import now, storable, to_json
 
@@ -17,7 +18,10 @@ if TYPE_CHECKING:
     from app.store.database import Database
 
 MAX_TITLE = 200
+MAX_TAGS = 20
+MAX_TAG = 40
 SEARCH_DEPTH = 5_000
+POLICIES = ("drop_oldest", "refuse")
 
 
 class Conversations:
@@ -27,14 +31,16 @@ class Conversations:
     after. Methods that take an id raise NotFound; those that take settings raise InvalidSampling.
     """
 
-    def __init__(self, database: Database, ids: IdSource) -> None:
+    def __init__(self, database: Database, ids: IdSource, events: Events) -> None:
         self._database = database
         self._ids = ids
+        self._events = events
 
     def create(
         self,
         *,
         title: str = "",
+        title_by: TitleBy = "user",
         system_prompt: str = "",
         preset_id: str | None = None,
         settings: Mapping[str, Any] | None = None,
@@ -45,9 +51,9 @@ class Conversations:
             _check_preset(db, preset_id)
             db.execute(
                 """INSERT INTO conversations
-                       (id, title, created_at, updated_at, system_prompt, preset_id, settings)
-                   VALUES (?, ?, ?, ?, ?, ?, ?)""",
-                (id, _title(title), time, time, storable(system_prompt), preset_id, _settings(settings)),
+                       (id, title, title_by, created_at, updated_at, system_prompt, preset_id, settings)
+                   VALUES (?, ?, ?, ?, ?, ?, ?, ?)""",
+                (id, _title(title), title_by, time, time, storable(system_prompt), preset_id, _settings(settings)),
             )
             return self.get(id)
 
@@ -59,20 +65,25 @@ class Conversations:
             raise NotFound("conversation", id)
         return Conversation.from_row(rows[0])
 
-    def list(self, limit: int = 500, query: str = "", *, deleted: bool = False) -> builtins.list[Conversation]:
-        """Pinned ones first, then the most recently used; those in the trash only with `deleted`.
+    def list(
+        self, limit: int = 500, query: str = "", *, deleted: bool = False, archived: bool = False, tag: str = ""
+    ) -> builtins.list[Conversation]:
+        """Pinned ones first, then the most recently used; those in the trash or the archive only if asked for.
 
         query: keep those whose title contains it, or that have a message with all its words among the newest
         5,000 such messages (a word that is in every message must not make the list slow).
         """
-        trash = "IS NOT NULL" if deleted else "IS NULL AND archived = 0"
+        trash = "IS NOT NULL" if deleted else f"IS NULL AND archived = {int(archived)}"
         condition, values = "", {"limit": limit}
+        if tag:
+            condition = "AND EXISTS (SELECT 1 FROM conversation_tags WHERE conversation_id = id AND tag = :tag)"
+            values |= {"tag": storable(tag)}
         if query.strip():
-            condition = "AND (instr(casefold(title), casefold(:query)) > 0"
+            condition += " AND (instr(casefold(title), casefold(:query)) > 0"
             values |= {"query": " ".join(storable(query).split())}
             if words := fts_query(query):
                 condition += """ OR id IN (
-                    SELECT conversation_id FROM messages WHERE rowid IN (
+                    SELECT conversation_id FROM messages WHERE deleted_at IS NULL AND rowid IN (
                         SELECT rowid FROM messages_fts WHERE messages_fts MATCH :words
                         ORDER BY rowid DESC LIMIT :depth))"""
                 values |= {"words": words, "depth": SEARCH_DEPTH}
@@ -86,11 +97,54 @@ class Conversations:
             return [Conversation.from_row(row) for row in rows]
 
     def rename(self, id: str, title: str) -> Conversation:
-        """Titles are one line of at most 200 characters; what is longer is cut."""
-        return self._change("rename", id, title=_title(title))
+        """Give it the user's title, one line of at most 200 characters; what is longer is cut."""
+        return self._change("rename", id, title=_title(title), title_by="user")
+
+    def suggest_title(self, id: str, title: str, title_by: TitleBy) -> Conversation:
+        """Give it a title that nobody asked for, unless it has one by the user."""
+        with self._database.write() as db:
+            db.execute(
+                "UPDATE conversations SET title = ?, title_by = ? WHERE id = ? AND (title_by != 'user' OR title = '')",
+                [_title(title), title_by, storable(id)],
+            )
+            return self.get(id)
 
     def pin(self, id: str, pinned: bool = True) -> Conversation:
         return self._change("pin", id, pinned=int(pinned))
+
+    def archive(self, id: str, archived: bool = True) -> Conversation:
+        """Take it out of the list, and back into it; it is searched all the same."""
+        return self._change("archive", id, archived=int(archived))
+
+    def tags(self, id: str) -> builtins.list[str]:
+        """Its tags, in order of the alphabet."""
+        with self._database.read() as db:
+            rows = db.query("SELECT tag FROM conversation_tags WHERE conversation_id = ? ORDER BY tag", [storable(id)])
+            return [row["tag"] for row in rows]
+
+    def all_tags(self) -> dict[str, int]:
+        """Every tag that is in use, and how many conversations have it; without those in the trash."""
+        with self._database.read() as db:
+            rows = db.query(
+                """SELECT tag, count(*) AS count FROM conversation_tags JOIN conversations ON id = conversation_id
+                   WHERE deleted_at IS NULL GROUP BY tag ORDER BY tag"""
+            )
+            return {row["tag"]: row["count"] for row in rows}
+
+    def tag(self, id: str, tags: Iterable[str]) -> builtins.list[str]:
+        """Give it these tags and no others; what they are then. Case does not tell tags apart.
+
+        Raises StoreError for more than 20 tags, and for one with more than 40 characters.
+        """
+        given = {tag.casefold(): tag for tag in (" ".join(storable(tag).split()) for tag in tags) if tag}
+        if len(given) > MAX_TAGS or any(len(tag) > MAX_TAG for tag in given.values()):
+            raise StoreError(f"a chat has at most {MAX_TAGS} tags of at most {MAX_TAG} characters each")
+        with self._database.write() as db:
+            self.get(id)
+            db.execute("DELETE FROM conversation_tags WHERE conversation_id = ?", [id])
+            for tag in given.values():
+                db.execute("INSERT OR IGNORE INTO conversation_tags (conversation_id, tag) VALUES (?, ?)", [id, tag])
+            return self.tags(id)
 
     def delete(self, id: str) -> Conversation:
         """Put it into the trash, from which `restore` takes it; deleting it again changes nothing."""
@@ -111,13 +165,23 @@ class Conversations:
         }
         return self._change("configure", id, **changes)
 
+    def reset(self, id: str) -> Conversation:
+        """Drop its own settings, so that those of its preset hold."""
+        return self._change("configure", id, settings="{}")
+
+    def set_context_policy(self, id: str, policy: ContextPolicy) -> Conversation:
+        """Choose what happens when its messages exceed the context; StoreError for an unknown policy."""
+        if policy not in POLICIES:
+            raise StoreError(f"a context policy is {' or '.join(POLICIES)}, not {policy!r:.40}")
+        return self._change("configure", id, context_policy=policy)
+
     def select(self, id: str, message_id: str) -> Conversation:
         """Make a message the current leaf, so that the path ends with it; it must belong to the
         conversation."""
         with self._database.write() as db:
             self.get(id)
             message_id = storable(message_id)
-            found = "SELECT 1 FROM messages WHERE id = ? AND conversation_id = ?"
+            found = "SELECT 1 FROM messages WHERE id = ? AND conversation_id = ? AND deleted_at IS NULL"
             if not list(db.query(found, [message_id, id])):
                 raise NotFound("message", message_id)
             db.execute("UPDATE conversations SET current_message_id = ? WHERE id = ?", [message_id, id])
@@ -132,11 +196,7 @@ class Conversations:
             if before != changes:
                 assignments = ", ".join(f"{name} = ?" for name in changes)
                 db.execute(f"UPDATE conversations SET {assignments} WHERE id = ?", [*changes.values(), id])
-                db.execute(
-                    """INSERT INTO events (id, created_at, kind, conversation_id, before, after)
-                       VALUES (?, ?, ?, ?, ?, ?)""",
-                    (self._ids.new(), now(), kind, id, to_json(before), to_json(changes)),
-                )
+                self._events.record(db, kind, id, before, changes)
             return self.get(id)
 
 

@@ -91,6 +91,17 @@ class Database:
             finally:
                 self._give_back(reader)
 
+    def compact(self) -> None:
+        """Write the file anew without what was deleted from it, and empty the WAL; not within `write`.
+
+        Takes as long as copying the file, and as much space again meanwhile.
+        """
+        with self._lock, self._translated("written"):
+            if self._closed:
+                raise StoreError("the store is closed: start Fireside again")
+            self._writer.conn.execute("VACUUM")
+            self._writer.conn.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
     def close(self) -> None:
         """Move the WAL into the database and close every connection; calling it again does nothing."""
         with self._lock, self._readers_lock:

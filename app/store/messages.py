@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from app.store import cjk
 from app.store.errors import NotFound
 from app.store.ids import IdSource
 from app.store.records import JSON_COLUMNS, Hit, Message, Role, Status, column_names
-from app.store.search import MATCH_END, MATCH_START, fts_query, snippet_pieces
+from app.store.search import Filters, find_messages
 from app.store.text import now, storable, to_json
 
 if TYPE_CHECKING:
     from app.store.database import Database
 
-# The identity of a message and its place in the tree never change, so a path cannot run in a circle.
-FIXED = frozenset({"id", "conversation_id", "parent_id", "role", "created_at"})
+# The identity of a message and its place in the tree are not for change: a path could run in a circle. Only
+# `Branches.delete` moves messages, and only up. Messages go into the trash and out of it by `Branches` too.
+FIXED = frozenset({"id", "conversation_id", "parent_id", "role", "created_at", "deleted_at"})
 COLUMNS = column_names(Message)
 CHANGEABLE = frozenset(COLUMNS) - FIXED
 BLOBS = frozenset({"token_ids", "token_logprobs"})
 WITHOUT_BLOBS = ", ".join(f"NULL AS {name}" if name in BLOBS else f"messages.{name}" for name in COLUMNS)
-SNIPPET_TOKENS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +37,8 @@ class Growth:
 class Messages:
     """The messages of one database.
 
-    Methods that take an id raise NotFound. Those that list messages leave out the BLOBs of token ids and
-    probabilities (None there), which are ten times the size of the text; `get` reads them.
+    Methods that take an id raise NotFound. Those that list messages leave out what is in the trash, and the BLOBs of
+    token ids and probabilities (None there), which are ten times the size of the text; `get` reads them.
     """
 
     def __init__(self, database: Database, ids: IdSource) -> None:
@@ -77,6 +79,7 @@ class Messages:
             return self.get(id)
 
     def get(self, id: str) -> Message:
+        """Also one in the trash: its `deleted_at` is set."""
         with self._database.read() as db:
             rows = list(db.query("SELECT * FROM messages WHERE id = ?", [storable(id)]))
         if not rows:
@@ -103,7 +106,8 @@ class Messages:
             marks = ", ".join("?" * len(answers))
             rows = db.query(
                 f"""SELECT messages.id FROM messages JOIN conversations ON conversations.id = conversation_id
-                    WHERE messages.id IN ({marks}) AND deleted_at IS NULL""",
+                    WHERE messages.id IN ({marks}) AND messages.deleted_at IS NULL
+                        AND conversations.deleted_at IS NULL""",
                 [answer.message_id for answer in answers],
             )
             return {row["id"] for row in rows}
@@ -114,7 +118,10 @@ class Messages:
             return db.execute("UPDATE messages SET status = 'interrupted' WHERE status = 'streaming'").rowcount
 
     def path(self, conversation_id: str, *, leaf_id: str | None = None) -> list[Message]:
-        """From the root to the current leaf, or to `leaf_id`; empty for an empty conversation."""
+        """From the root to the current leaf, or to `leaf_id`; empty for an empty conversation.
+
+        NotFound also for a leaf in the trash.
+        """
         with self._database.read() as db:
             rows = list(db.query("SELECT * FROM conversations WHERE id = ?", [storable(conversation_id)]))
             if not rows:
@@ -129,7 +136,7 @@ class Messages:
                 [leaf, rows[0]["id"]],
             )
             by_id = {row["id"]: Message.from_row(row) for row in found}
-        if leaf_id is not None and leaf not in by_id:
+        if leaf_id is not None and (leaf not in by_id or by_id[leaf].deleted_at):
             raise NotFound("message", leaf_id)
         path = []
         # Taking each message out ends the walk even if another tool has bent the tree into a circle.
@@ -144,14 +151,27 @@ class Messages:
         with self._database.read() as db:
             rows = db.query(
                 f"""SELECT {WITHOUT_BLOBS} FROM messages
-                    WHERE conversation_id = ? AND parent_id IS ? ORDER BY id""",
+                    WHERE conversation_id = ? AND parent_id IS ? AND deleted_at IS NULL ORDER BY id""",
                 [message.conversation_id, message.parent_id],
             )
             return [Message.from_row(row) for row in rows]
 
+    def versions(self, conversation_id: str, parent_ids: Collection[str | None]) -> dict[str | None, list[str]]:
+        """The ids of the messages below each of these parents, oldest first; in one pass for all of them."""
+        versions: dict[str | None, list[str]] = defaultdict(list)
+        with self._database.read() as db:
+            rows = db.query(
+                "SELECT id, parent_id FROM messages WHERE conversation_id = ? AND deleted_at IS NULL ORDER BY id",
+                [storable(conversation_id)],
+            )
+            for row in rows:
+                if row["parent_id"] in parent_ids:
+                    versions[row["parent_id"]].append(row["id"])
+        return versions
+
     def leaf(self, id: str) -> Message:
         """The end of the branch that goes on from a message through the newest child each time."""
-        newest = "SELECT id FROM messages WHERE parent_id = ? ORDER BY id DESC LIMIT 1"
+        newest = "SELECT id FROM messages WHERE parent_id = ? AND deleted_at IS NULL ORDER BY id DESC LIMIT 1"
         with self._database.read() as db:
             seen: set[str] = set()
             leaf = id
@@ -160,36 +180,13 @@ class Messages:
                 leaf = rows[0]["id"]
         return self.get(leaf)
 
-    def search(self, query: str, limit: int = 50) -> list[Hit]:
+    def search(self, query: str, limit: int = 50, filters: Filters | None = None) -> list[Hit]:
         """Messages of any branch that have all the words, newest first; any text is a valid query.
 
-        Conversations in the trash are left out.
+        What is in the trash is left out. See `app.store.search` for what counts as a word.
         """
-        words = fts_query(query)
-        if not words:
-            return []
         with self._database.read() as db:
-            # CROSS JOIN keeps the index outermost, which yields the newest first without sorting all matches.
-            rows = db.query(
-                """SELECT m.id, m.conversation_id, c.title, m.role, m.created_at,
-                          snippet(messages_fts, 0, ?, ?, '…', ?) AS snippet
-                   FROM messages_fts CROSS JOIN messages m ON m.rowid = messages_fts.rowid
-                        CROSS JOIN conversations c ON c.id = m.conversation_id
-                   WHERE messages_fts MATCH ? AND c.deleted_at IS NULL
-                   ORDER BY messages_fts.rowid DESC LIMIT ?""",
-                [MATCH_START, MATCH_END, SNIPPET_TOKENS, words, limit],
-            )
-            return [
-                Hit(
-                    message_id=row["id"],
-                    conversation_id=row["conversation_id"],
-                    title=row["title"],
-                    role=row["role"],
-                    created_at=row["created_at"],
-                    pieces=snippet_pieces(row["snippet"]),
-                )
-                for row in rows
-            ]
+            return find_messages(db, query, limit, filters or Filters())
 
 
 def _update(db: Any, id: str, columns: Mapping[str, Any], condition: str = "") -> None:
@@ -202,7 +199,10 @@ def _storable(columns: Mapping[str, Any]) -> dict[str, Any]:
     # Names become part of the statement, so none but the known ones may pass.
     if unknown := sorted(set(columns) - CHANGEABLE):
         raise TypeError(f"messages have no changeable column {unknown[0]!r}")
-    return {name: _value(name, value) for name, value in columns.items()}
+    values = {name: _value(name, value) for name, value in columns.items()}
+    if "content" in values:
+        values["cjk"] = cjk.indexed(values["content"])
+    return values
 
 
 def _value(name: str, value: Any) -> Any:

@@ -11,6 +11,7 @@ from contextlib import closing
 
 from sqlite_utils import Database, Migrations
 
+from app.store import cjk
 from app.store.presets import BUILTIN, plain_settings
 from app.store.text import now, to_json
 
@@ -132,3 +133,67 @@ def add_builtin_presets(db: Database) -> None:
                VALUES (?, ?, ?, ?, ?, 1)""",
             (id, name, to_json(plain_settings(settings.to_dict())), time, time),
         )
+
+
+@migrations()
+def add_trash_and_undo_of_messages(db: Database) -> None:
+    # deleted_by: the event that tells of the deletion; undoing it brings back these messages and no others.
+    db.execute("ALTER TABLE messages ADD COLUMN deleted_at TEXT")
+    db.execute("ALTER TABLE messages ADD COLUMN deleted_by TEXT")
+    db.execute("ALTER TABLE events ADD COLUMN undone_at TEXT")
+    db.execute("CREATE INDEX messages_deleted ON messages (deleted_by) WHERE deleted_at IS NOT NULL")
+
+
+@migrations()
+def add_context_policy(db: Database) -> None:
+    db.execute("""
+        ALTER TABLE conversations ADD COLUMN context_policy TEXT NOT NULL DEFAULT 'drop_oldest'
+            CHECK (context_policy IN ('drop_oldest', 'refuse'))""")
+    db.execute("ALTER TABLE messages ADD COLUMN context TEXT CHECK (context IN ('pinned', 'excluded'))")
+
+
+@migrations()
+def add_titles_and_tags(db: Database) -> None:
+    # Who wrote the titles there are is not known, so none of them may be replaced.
+    db.execute("""
+        ALTER TABLE conversations ADD COLUMN title_by TEXT NOT NULL DEFAULT 'user'
+            CHECK (title_by IN ('user', 'first words', 'model'))""")
+    db.execute("""
+        CREATE TABLE conversation_tags (
+            conversation_id TEXT NOT NULL REFERENCES conversations(id) ON DELETE CASCADE,
+            tag TEXT NOT NULL COLLATE NOCASE,
+            PRIMARY KEY (conversation_id, tag)
+        )""")
+    db.execute("CREATE INDEX conversation_tags_by_tag ON conversation_tags (tag, conversation_id)")
+    db.execute("CREATE TABLE preferences (name TEXT PRIMARY KEY, value TEXT NOT NULL)")
+    db.execute("""
+        CREATE INDEX conversations_listed ON conversations (pinned DESC, updated_at DESC, id DESC)
+            WHERE deleted_at IS NULL AND archived = 0""")
+
+
+@migrations()
+def index_cjk_and_short_prefixes(db: Database) -> None:
+    for trigger in ("insert", "update", "delete"):
+        db.execute(f"DROP TRIGGER messages_fts_{trigger}")
+    db.execute("DROP TABLE messages_fts")
+    # A column, not a function in the triggers: other tools that write to the file do not have the function.
+    db.execute("ALTER TABLE messages ADD COLUMN cjk TEXT")
+    for (rowid,) in db.execute("SELECT rowid FROM messages").fetchall():
+        [(content,)] = db.execute("SELECT content FROM messages WHERE rowid = ?", (rowid,))
+        if (text := cjk.indexed(content)) is not None:
+            db.execute("UPDATE messages SET cjk = ? WHERE rowid = ?", (text, rowid))
+    # With an index of their own, prefixes of two and three letters are read like one word, the newest first.
+    db.execute("""
+        CREATE VIRTUAL TABLE messages_fts USING fts5 (
+            content, cjk, content='messages', content_rowid='rowid', prefix='2 3',
+            tokenize='unicode61 remove_diacritics 2'
+        )""")
+    columns = "rowid, content, cjk"
+    old = f"INSERT INTO messages_fts (messages_fts, {columns}) VALUES ('delete', old.rowid, old.content, old.cjk);"
+    new = f"INSERT INTO messages_fts ({columns}) VALUES (new.rowid, new.content, new.cjk);"
+    db.execute(f"CREATE TRIGGER messages_fts_insert AFTER INSERT ON messages BEGIN {new} END")
+    db.execute(f"CREATE TRIGGER messages_fts_delete AFTER DELETE ON messages BEGIN {old} END")
+    db.execute(f"""
+        CREATE TRIGGER messages_fts_update AFTER UPDATE OF content, cjk ON messages
+        WHEN old.content IS NOT new.content OR old.cjk IS NOT new.cjk BEGIN {old} {new} END""")
+    db.execute("INSERT INTO messages_fts (messages_fts) VALUES ('rebuild')")

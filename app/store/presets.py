@@ -75,24 +75,48 @@ class Presets:
     def save(self, name: str, settings: Mapping[str, Any]) -> Preset:
         """Save under a name, over the preset that has it already (in any case of letters).
 
-        Raises InvalidSampling; StoreError for the name of a built-in one, an empty or an overlong name.
+        Settings that are not given are left to the model's recommendation. Raises InvalidSampling; StoreError for the
+        name of a built-in one, an empty or an overlong name.
         """
-        name = " ".join(storable(name).split())
-        if not name or len(name) > MAX_NAME:
-            raise StoreError(f"a preset's name must have 1 to {MAX_NAME} characters, not {len(name):,}")
-        checked = to_json(plain_settings(Sampling.from_dict(settings).to_dict()))
+        name = _name(name)
+        checked = to_json(plain_settings(settings))
         with self._database.write() as db:
-            rows = list(db.query("SELECT * FROM presets WHERE name = ?", [name]))
-            if rows and rows[0]["builtin"]:
-                raise StoreError(f"the preset {rows[0]['name']} is built in: save yours under another name")
-            id, time = rows[0]["id"] if rows else self._ids.new(), now()
+            holder = self._named(db, name)
+            if holder and holder.builtin:
+                raise StoreError(f"the preset {holder.name} is built in: save yours under another name")
+            id, time = holder.id if holder else self._ids.new(), now()
             db.execute(
                 """INSERT INTO presets (id, name, settings, created_at, updated_at) VALUES (?, ?, ?, ?, ?)
                    ON CONFLICT (id) DO UPDATE
-                   SET name = excluded.name, settings = excluded.settings, updated_at =
-                   excluded.updated_at""",
+                   SET name = excluded.name, settings = excluded.settings, updated_at = excluded.updated_at""",
                 (id, name, checked, time, time),
             )
+            return self.get(id)
+
+    def add(self, name: str, settings: Mapping[str, Any]) -> Preset:
+        """Save under a name of its own: one that is taken gets a number, as in "Wild 2". Raises as `save` does."""
+        name = _name(name)
+        with self._database.write() as db:
+            free, number = name, 1
+            while self._named(db, free):
+                number += 1
+                free = f"{name[: MAX_NAME - len(str(number)) - 1]} {number}"
+            return self.save(free, settings)
+
+    def duplicate(self, id: str) -> Preset:
+        """A copy to change, also of a built-in one. Raises NotFound."""
+        preset = self.get(id)
+        return self.add(preset.name, preset.settings)
+
+    def rename(self, id: str, name: str) -> Preset:
+        """Raises NotFound; StoreError for a built-in one, and for a name that is empty, overlong or taken."""
+        name = _name(name)
+        with self._database.write() as db:
+            if (preset := self.get(id)).builtin:
+                raise StoreError(f"the preset {preset.name} is built in: duplicate it, and name the copy")
+            if (holder := self._named(db, name)) and holder.id != id:
+                raise StoreError(f"there is a preset {holder.name} already: choose another name")
+            db.execute("UPDATE presets SET name = ?, updated_at = ? WHERE id = ?", [name, now(), id])
             return self.get(id)
 
     def delete(self, id: str) -> None:
@@ -102,3 +126,14 @@ class Presets:
             if (preset := self.get(id)).builtin:
                 raise StoreError(f"the preset {preset.name} is built in and stays")
             db.execute("DELETE FROM presets WHERE id = ?", [id])
+
+    def _named(self, db: Any, name: str) -> Preset | None:
+        rows = db.query("SELECT * FROM presets WHERE name = ?", [name])
+        return next((Preset.from_row(row) for row in rows), None)
+
+
+def _name(name: str) -> str:
+    name = " ".join(storable(name).split())
+    if not name or len(name) > MAX_NAME:
+        raise StoreError(f"a preset's name must have 1 to {MAX_NAME} characters, not {len(name):,}")
+    return name

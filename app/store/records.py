@@ -10,8 +10,12 @@ from app.store.text import from_json
 
 Role = Literal["system", "user", "assistant"]
 Status = Literal["streaming", "complete", "stopped", "interrupted", "error"]
+ContextPolicy = Literal["drop_oldest", "refuse"]
+# Of one message in the prompts: always in, never in; None leaves it to the conversation's policy.
+InContext = Literal["pinned", "excluded"]
+TitleBy = Literal["user", "first words", "model"]
 
-JSON_COLUMNS = frozenset({"settings", "engine", "extra"})
+JSON_COLUMNS = frozenset({"settings", "engine", "extra", "before", "after"})
 BOOLEAN_COLUMNS = frozenset({"pinned", "archived", "builtin", "edited"})
 
 
@@ -38,7 +42,8 @@ class Conversation(Record):
     """A tree of messages, with one current leaf.
 
     updated_at: when a message was last added. deleted_at: set while it is in the trash.
-    settings: overrides of the preset, by the names of `engine.Sampling`.
+    settings: overrides of the preset, by the names of `engine.Sampling`. context_policy: what happens when the
+    messages exceed the context. title_by: who wrote the title; a user's own is never replaced.
     """
 
     id: str
@@ -54,6 +59,8 @@ class Conversation(Record):
     settings: dict[str, Any]
     owner: str | None
     external_id: str | None
+    context_policy: ContextPolicy
+    title_by: TitleBy
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +69,10 @@ class Message(Record):
 
     settings: all that was used, by the names of `engine.Sampling`. seed: the real one. engine: version,
     device, kernels and so on. Times are in milliseconds. token_ids, token_logprobs: see `app.store.tokens`.
-    extra: `error` is the one line of an answer that failed, `system_prompt` the one in force.
+    deleted_at: set while it is in the trash. context: see `InContext`. edited: written by a person in place of
+    another version.
+    extra: `error` is the one line of an answer that failed, `system_prompt` the one in force; more of what an answer
+    was made with is described in `app.answer`.
     """
 
     id: str
@@ -91,6 +101,8 @@ class Message(Record):
     edited: bool
     extra: dict[str, Any]
     external_id: str | None
+    deleted_at: str | None
+    context: InContext | None
 
     @property
     def tokens_per_second(self) -> float:
@@ -110,6 +122,23 @@ class Preset(Record):
     created_at: str
     updated_at: str
     builtin: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Event(Record):
+    """Something that was done to a conversation and can be undone.
+
+    before, after: what it changed, as columns of the conversation, or as the kind of event needs it. undone_at: set
+    once it has been undone.
+    """
+
+    id: str
+    created_at: str
+    kind: str
+    conversation_id: str
+    before: dict[str, Any]
+    after: dict[str, Any]
+    undone_at: str | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,13 +7,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
+from app.store.branches import Branches
 from app.store.conversations import Conversations
 from app.store.database import Database
 from app.store.errors import HomeNotWritable
+from app.store.events import Events
 from app.store.ids import IdSource
 from app.store.lock import HomeLock
 from app.store.messages import Messages
+from app.store.preferences import Preferences
 from app.store.presets import Presets
+from app.store.trash import Trash
 
 DATABASE = "fireside.db"
 
@@ -29,9 +33,13 @@ class Store:
     def __init__(self, home: Path, lock: HomeLock, database: Database) -> None:
         ids = IdSource()
         self.home = home
-        self.conversations = Conversations(database, ids)
+        self.events = Events(database, ids)
+        self.conversations = Conversations(database, ids, self.events)
         self.messages = Messages(database, ids)
+        self.branches = Branches(database, ids, self.messages, self.events)
         self.presets = Presets(database, ids)
+        self.preferences = Preferences(database)
+        self.trash = Trash(database)
         self._lock = lock
         self._database = database
         # The clock may be behind the one that made the newest ids.

@@ -1,0 +1,116 @@
+"""What was done to conversations, in order, so that it can be undone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from app.store.errors import NotFound, StoreError
+from app.store.ids import IdSource
+from app.store.records import Event
+from app.store.text import now, storable, to_json
+
+if TYPE_CHECKING:
+    from app.store.database import Database
+
+# Kinds of events other than changes of the conversation's own columns.
+DELETE_MESSAGES = "delete messages"
+EDIT_MESSAGE = "edit message"
+# What undoing does is recorded too, but does not come up again as the latest thing to undo.
+UNDO = "undo"
+
+
+class Events:
+    """The table `events` of one database."""
+
+    def __init__(self, database: Database, ids: IdSource) -> None:
+        self._database = database
+        self._ids = ids
+
+    def get(self, id: str) -> Event:
+        """Raises NotFound."""
+        with self._database.read() as db:
+            rows = list(db.query("SELECT * FROM events WHERE id = ?", [storable(id)]))
+        if not rows:
+            raise NotFound("event", id)
+        return Event.from_row(rows[0])
+
+    def latest(self, conversation_id: str) -> Event | None:
+        """What was done last and is not undone yet."""
+        with self._database.read() as db:
+            rows = db.query(
+                """SELECT * FROM events WHERE conversation_id = ? AND undone_at IS NULL AND kind != ?
+                   ORDER BY id DESC LIMIT 1""",
+                [storable(conversation_id), UNDO],
+            )
+            return next((Event.from_row(row) for row in rows), None)
+
+    def record(
+        self, db: Any, kind: str, conversation_id: str, before: Mapping[str, Any], after: Mapping[str, Any]
+    ) -> str:
+        """Add an event within the writer's transaction; its id."""
+        id = self._ids.new()
+        db.execute(
+            """INSERT INTO events (id, created_at, kind, conversation_id, before, after)
+               VALUES (?, ?, ?, ?, ?, ?)""",
+            (id, now(), kind, conversation_id, to_json(before), to_json(after)),
+        )
+        return id
+
+    def undo(self, id: str) -> Event:
+        """Take back what an event tells of; the event as it is then.
+
+        A change of settings, title and so on is taken back only while it is the last word on them; a deletion always,
+        until the trash is emptied; an edit by showing the branch from before, the edited one stays beside it.
+        Raises NotFound; StoreError if it is undone already or something later stands in its way.
+        """
+        with self._database.write() as db:
+            event = self.get(id)
+            if event.undone_at or event.kind == UNDO:
+                raise StoreError("this is undone already")
+            if event.kind == DELETE_MESSAGES:
+                _restore_messages(db, event)
+            elif event.kind == EDIT_MESSAGE:
+                _show(db, event)
+            else:
+                _restore_columns(db, event)
+                self.record(db, UNDO, event.conversation_id, event.after, event.before)
+            db.execute("UPDATE events SET undone_at = ? WHERE id = ?", [now(), event.id])
+            return self.get(id)
+
+
+def _restore_columns(db: Any, event: Event) -> None:
+    [row] = db.query("SELECT * FROM conversations WHERE id = ?", [event.conversation_id])
+    later = [name for name, value in event.after.items() if row[name] != value]
+    if later:
+        raise StoreError(f"{later[0].replace('_', ' ')} was changed again since: undo the later change first")
+    values = dict(event.before)
+    if values.get("preset_id") and not list(db.query("SELECT 1 FROM presets WHERE id = ?", [values["preset_id"]])):
+        raise StoreError("the preset that was in use before is deleted: choose another")
+    # The names come from the log in the file, so none but the table's own may pass into the statement.
+    assignments = ", ".join(f"{name} = ?" for name in values if name in row)
+    if assignments:
+        known = [value for name, value in values.items() if name in row]
+        db.execute(f"UPDATE conversations SET {assignments} WHERE id = ?", [*known, event.conversation_id])
+
+
+def _restore_messages(db: Any, event: Event) -> None:
+    root = event.before.get("message_id")
+    rows = list(db.query("SELECT parent_id FROM messages WHERE id = ? AND deleted_by = ?", [root, event.id]))
+    if not rows:
+        raise StoreError("the messages are not in the trash any more")
+    db.execute("UPDATE messages SET deleted_at = NULL, deleted_by = NULL WHERE deleted_by = ?", [event.id])
+    for child in event.before.get("children", ()):
+        db.execute(
+            "UPDATE messages SET parent_id = ? WHERE id = ? AND parent_id IS ?", [root, child, rows[0]["parent_id"]]
+        )
+    _show(db, event)
+
+
+def _show(db: Any, event: Event) -> None:
+    """Make the current leaf what it was before, if it is still there."""
+    db.execute(
+        """UPDATE conversations SET current_message_id = :leaf WHERE id = :id AND EXISTS (
+               SELECT 1 FROM messages WHERE id = :leaf AND conversation_id = :id AND deleted_at IS NULL)""",
+        {"leaf": event.before.get("current_message_id"), "id": event.conversation_id},
+    )
