@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from app.store.errors import (
+    BackupFailed,
     DatabaseDamaged,
     DatabaseNewer,
+    DiskRefused,
     HomeLocked,
     HomeNotWritable,
     NotFound,
@@ -14,9 +16,11 @@ from app.store.records import Conversation, Hit, Message, Preset
 from app.store.store import Store
 
 __all__ = [
+    "BackupFailed",
     "Conversation",
     "DatabaseDamaged",
     "DatabaseNewer",
+    "DiskRefused",
     "Hit",
     "HomeLocked",
     "HomeNotWritable",

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import sqlite_utils
 
-from app.store.errors import DatabaseDamaged, DatabaseNewer, HomeNotWritable, StoreError
-from app.store.migrations import migrations, names
+from app.store.errors import DatabaseDamaged, HomeNotWritable, StoreError, translated
+from app.store.migrations import migrations
 
 BUSY_SECONDS = 5.0
 IDLE_READERS = 8
@@ -25,24 +25,25 @@ class Database:
     keeps clear of the WAL-reset bug of SQLite before 3.51.3 (sqlite.org/wal.html), where two connections that
     write or checkpoint at once can damage the file.
 
-    Raises DatabaseDamaged and DatabaseNewer, both with the file untouched, and HomeNotWritable.
+    reindex: make the search index anew, because damage was met in the database before. on_damage: called when
+    damage is met. The file is one that `app.store.check` found sound. Raises HomeNotWritable, or StoreError for a
+    migration that fails.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, reindex: bool = False, on_damage: Callable[[], None] = lambda: None) -> None:
         self.path = path
+        self._on_damage = on_damage
         self._lock = threading.RLock()
         self._owner: int | None = None
         self._readers: list[sqlite_utils.Database] = []
         self._readers_lock = threading.Lock()
         self._closed = False
-        if path.exists() and path.stat().st_size:
-            self._inspect()
         try:
             self._writer = self._connect()
         except sqlite3.Error as error:
             raise HomeNotWritable(path.parent, str(error)) from None
         try:
-            self._prepare()
+            self._prepare(reindex)
         except sqlite3.Error as error:
             self._writer.close()
             if error.sqlite_errorcode == sqlite3.SQLITE_ERROR:
@@ -56,10 +57,10 @@ class Database:
     def write(self) -> Iterator[sqlite_utils.Database]:
         """The writer, in a transaction that commits at the end of the block and is undone by an exception.
 
-        Blocks nest within a thread and then are one transaction. What SQLite refuses, such as a full disk, is
-        raised as StoreError.
+        Blocks nest within a thread and then are one transaction. Raises DiskRefused, DatabaseDamaged, or StoreError
+        for whatever else SQLite refuses.
         """
-        with self._lock, self._translated("written"):
+        with self._lock, self._translated():
             if self._closed:
                 raise StoreError("the store is closed: start Fireside again")
             if self._owner is not None:
@@ -84,7 +85,7 @@ class Database:
         if self._owner == threading.get_ident():
             yield self._writer
             return
-        with self._translated("read"):
+        with self._translated():
             reader = self._borrow()
             try:
                 yield reader
@@ -96,7 +97,7 @@ class Database:
 
         Takes as long as copying the file, and as much space again meanwhile.
         """
-        with self._lock, self._translated("written"):
+        with self._lock, self._translated():
             if self._closed:
                 raise StoreError("the store is closed: start Fireside again")
             self._writer.conn.execute("VACUUM")
@@ -116,21 +117,6 @@ class Database:
             finally:
                 self._writer.close()
 
-    def _inspect(self) -> None:
-        # Read-only and closed before the writer opens: a refused file keeps every byte.
-        try:
-            with closing(sqlite3.connect(f"{self.path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
-                if (check := connection.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
-                    raise DatabaseDamaged(self.path, check)
-                db = sqlite_utils.Database(connection, execute_plugins=False)
-                applied = {migration.name for migration in migrations.applied(db)}
-        except sqlite3.OperationalError as error:
-            raise HomeNotWritable(self.path.parent, str(error)) from None
-        except sqlite3.Error as error:
-            raise DatabaseDamaged(self.path, str(error)) from None
-        if unknown := sorted(applied - names()):
-            raise DatabaseNewer(self.path, unknown)
-
     def _connect(self) -> sqlite_utils.Database:
         connection = sqlite3.connect(self.path, timeout=BUSY_SECONDS, check_same_thread=False)
         try:
@@ -142,13 +128,17 @@ class Database:
             connection.close()
             raise
 
-    def _prepare(self) -> None:
+    def _prepare(self, reindex: bool) -> None:
         connection = self._writer.conn
         if connection.execute("PRAGMA journal_mode = WAL").fetchone()[0] != "wal":
             raise HomeNotWritable(self.path.parent, "its file system does not support SQLite's WAL")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute(f"PRAGMA journal_size_limit = {WAL_LIMIT_BYTES}")
         migrations.apply(self._writer)
+        if reindex:
+            for name in self._writer.table_names(fts5=True):
+                connection.execute(f"INSERT INTO {name} ({name}) VALUES ('rebuild')")
+            connection.commit()
 
     def _borrow(self) -> sqlite_utils.Database:
         with self._readers_lock:
@@ -168,13 +158,14 @@ class Database:
                 self._readers.append(reader)
 
     @contextmanager
-    def _translated(self, done: str) -> Iterator[None]:
+    def _translated(self) -> Iterator[None]:
         try:
             yield
         except sqlite3.Error as error:
-            raise StoreError(
-                f"the database {self.path} cannot be {done} ({error}): check the free space and the permissions there"
-            ) from error
+            reason = translated(error, self.path)
+            if isinstance(reason, DatabaseDamaged):
+                self._on_damage()
+            raise reason from error
 
 
 def _casefold(text: str) -> str:

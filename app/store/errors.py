@@ -4,12 +4,16 @@ StoreError
 ├── HomeNotWritable   the data folder cannot be created or written
 ├── HomeLocked        another Fireside works in this data folder
 ├── DatabaseNewer     a newer Fireside wrote the database; it is left untouched
-├── DatabaseDamaged   the file is not a database, or is damaged; it is left untouched
+├── DatabaseDamaged   the file is not a database of Fireside's, or is damaged; it is left untouched
+├── DiskRefused       the disk is full, read-only or failing; what was to be written is not
+├── BackupFailed      a backup cannot be made, or is not one
 └── NotFound          there is no such conversation, message or preset
 """
 
 from __future__ import annotations
 
+import shutil
+import sqlite3
 from pathlib import Path
 
 from app.errors import AppError
@@ -54,14 +58,35 @@ class DatabaseNewer(StoreError):
 
 
 class DatabaseDamaged(StoreError):
-    """The file is not an SQLite database, or its check found damage."""
+    """The file is not a database of Fireside's, or a check found damage. reason: what was found."""
 
     def __init__(self, path: Path, reason: str) -> None:
+        reason = " ".join(reason.split())
         super().__init__(
-            f"{path} cannot be used ({' '.join(reason.split())}); it was left as it is: "
-            "move it away to start afresh, or put a backup in its place"
+            f"{path} is damaged ({reason}): stop Fireside and start it again, and it saves what can be saved beside it"
         )
         self.path = path
+        self.reason = reason
+
+
+class DiskRefused(StoreError):
+    """The disk of the database is full, read-only or failing. Nothing was written; reading goes on."""
+
+    def __init__(self, path: Path, error: sqlite3.Error | OSError) -> None:
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if code == sqlite3.SQLITE_FULL:
+            reason = f"the disk of {path.parent} is full ({_free(path)} free): make room there, then try again"
+        elif code == sqlite3.SQLITE_READONLY:
+            reason = f"{path} is read-only: make it writable, then try again"
+        else:
+            name = getattr(error, "sqlite_errorname", type(error).__name__)
+            reason = f"the disk of {path.parent} reports an error ({name}, {_free(path)} free): mend it, then try again"
+        super().__init__(reason)
+        self.path = path
+
+
+class BackupFailed(StoreError):
+    """A backup cannot be made, or a file that should be one is not."""
 
 
 class NotFound(StoreError):
@@ -70,3 +95,20 @@ class NotFound(StoreError):
     def __init__(self, what: str, id: str) -> None:
         super().__init__(f"there is no {what} {id[:40]!r}: it may have been deleted, reload the page")
         self.id = id
+
+
+def translated(error: sqlite3.Error, path: Path) -> StoreError:
+    """What SQLite said of the database at `path`, as an error for people."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        return DatabaseDamaged(path, str(error))
+    if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR):
+        return DiskRefused(path, error)
+    return StoreError(f"the database {path} cannot be used ({error}): check the free space and the permissions there")
+
+
+def _free(path: Path) -> str:
+    try:
+        return f"{shutil.disk_usage(path.parent).free / 1e6:,.1f} MB"
+    except OSError:
+        return "unknown"

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
+from app.store.backup import Backups
 from app.store.branches import Branches
 from app.store.conversations import Conversations
 from app.store.database import Database
@@ -15,6 +16,7 @@ from app.store.events import Events
 from app.store.ids import IdSource
 from app.store.lock import HomeLock
 from app.store.messages import Messages
+from app.store.opening import open_database
 from app.store.preferences import Preferences
 from app.store.presets import Presets
 from app.store.trash import Trash
@@ -27,12 +29,15 @@ class Store:
     block.
 
     home: the data folder. recovered: answers that were being written when the last process died, and were
-    marked interrupted as this one opened.
+    marked interrupted as this one opened. notices: what the user has to know of the database, a line each; any
+    thread may add one.
     """
 
-    def __init__(self, home: Path, lock: HomeLock, database: Database) -> None:
+    def __init__(self, home: Path, lock: HomeLock, database: Database, notices: list[str]) -> None:
         ids = IdSource()
         self.home = home
+        self.notices = notices
+        self.backups = Backups(database.path)
         self.events = Events(database, ids)
         self.conversations = Conversations(database, ids, self.events)
         self.messages = Messages(database, ids)
@@ -47,13 +52,14 @@ class Store:
             for table in ("conversations", "messages", "events"):
                 ids.seen(next(iter(db.query(f"SELECT max(id) AS id FROM {table}")))["id"])
         self.recovered = self.messages.interrupt()
+        lock.use_wal(True)
 
     @classmethod
     def open(cls, home: Path) -> Store:
-        """Open the data folder, creating what is missing.
+        """Open the data folder, creating what is missing; a damaged database is replaced, see `notices`.
 
-        Raises HomeNotWritable, HomeLocked, DatabaseNewer or DatabaseDamaged; the latter two leave the file as
-        it is.
+        Raises HomeNotWritable, HomeLocked, DatabaseNewer with the file left as it is, DiskRefused, and BackupFailed
+        if a migration cannot be begun for want of a backup.
         """
         home = Path(home)
         try:
@@ -63,9 +69,9 @@ class Store:
             raise HomeNotWritable(home, error.strerror or str(error)) from None
         lock = HomeLock(home)
         try:
-            database = Database(home / DATABASE)
+            database, notices = open_database(home / DATABASE, lock)
             try:
-                return cls(home, lock, database)
+                return cls(home, lock, database, notices)
             except BaseException:
                 database.close()
                 raise
@@ -81,6 +87,8 @@ class Store:
 
     def close(self) -> None:
         """Write everything into the database file and give the folder free; calling it again does nothing."""
+        # Before the log goes: a kill in between must not be taken for a loss.
+        self._lock.use_wal(False)
         try:
             self._database.close()
         finally:
