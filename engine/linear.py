@@ -14,21 +14,22 @@ ROWS_HINT = 64
 
 
 class Linear(Protocol):
-    """A linear map without bias: [T, inputs] to [T, outputs], in the dtype of the weights."""
+    """A linear map: [T, inputs] to [T, outputs], in the dtype of the weights."""
 
     def __call__(self, x: Tensor) -> Tensor: ...
 
 
 class Dense:
-    """Weights as they are: [outputs, inputs], any device and dtype."""
+    """Weights as they are, [outputs, inputs], with a bias [outputs] or none; any device and dtype."""
 
     kernel = "dense"
 
-    def __init__(self, weight: Tensor) -> None:
+    def __init__(self, weight: Tensor, bias: Tensor | None = None) -> None:
         self._weight = weight
+        self._bias = bias
 
     def __call__(self, x: Tensor) -> Tensor:
-        return F.linear(x, self._weight)
+        return F.linear(x, self._weight, self._bias)
 
 
 class Packed:
@@ -41,11 +42,12 @@ class Packed:
 
     kernel = "oneDNN packed"
 
-    def __init__(self, weight: Tensor) -> None:
+    def __init__(self, weight: Tensor, bias: Tensor | None = None) -> None:
+        self._bias = bias
         self._packed = torch.ops.mkldnn._reorder_linear_weight(weight, ROWS_HINT)
 
     def __call__(self, x: Tensor) -> Tensor:
-        return torch.ops.mkldnn._linear_pointwise(x, self._packed, None, "none", [], "")
+        return torch.ops.mkldnn._linear_pointwise(x, self._packed, self._bias, "none", [], "")
 
 
 def best_linear(device: torch.device, dtype: torch.dtype) -> type[Dense] | type[Packed]:
@@ -56,8 +58,8 @@ def best_linear(device: torch.device, dtype: torch.dtype) -> type[Dense] | type[
 @cache
 def _packing_works() -> bool:
     # The ops are no public interface: a torch without them, or a build where they differ, takes the plain path.
-    weight, x = torch.randn(96, 64), torch.randn(3, 64)
+    weight, bias, x = torch.randn(96, 64), torch.randn(96), torch.randn(3, 64)
     try:
-        return torch.allclose(Packed(weight)(x), F.linear(x, weight), rtol=1e-4, atol=1e-4)
+        return torch.allclose(Packed(weight, bias)(x), F.linear(x, weight, bias), rtol=1e-4, atol=1e-4)
     except (AttributeError, RuntimeError, NotImplementedError):
         return False

@@ -2,30 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from engine.attention import attend, causal_mask
 from engine.config import ModelConfig
 from engine.kv_cache import KVCache
 from engine.linear import Linear
+from engine.mlp import MLP
+from engine.norm import Norm
 
 
 @dataclass(frozen=True, slots=True)
 class LayerWeights:
-    """One decoder layer.
+    """One decoder layer; a norm that the family does not have is None.
 
-    Projections that read the same input are stacked, so that a layer is four products instead of seven.
+    The projections of query, key and value are stacked in this order, so that they are one product.
     """
 
-    attention_norm: Tensor  # [hidden]
+    attention_norm: Norm | None
     qkv: Linear  # hidden to (heads + 2 * kv_heads) * head_dim
+    query_norm: Norm | None  # over each head, or over all of them together
+    key_norm: Norm | None
     output: Linear  # heads * head_dim to hidden
-    mlp_norm: Tensor  # [hidden]
-    gate_up: Linear  # hidden to 2 * intermediate
-    down: Linear  # intermediate to hidden
+    post_attention_norm: Norm | None
+    mlp_norm: Norm | None
+    mlp: MLP
+    post_mlp_norm: Norm | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +41,17 @@ class ModelWeights:
     """All parameters of a model; where the head is tied it has the embedding's numbers."""
 
     embedding: Tensor  # [vocab, hidden]
+    positions: Tensor | None  # [context, hidden], learned
     layers: tuple[LayerWeights, ...]
-    norm: Tensor  # [hidden]
+    norm: Norm
     head: Linear  # hidden to vocab
+
+
+class Chunk(NamedTuple):
+    """The next tokens of one sequence, int64 [T], and the cache that holds those before."""
+
+    tokens: Tensor
+    cache: KVCache
 
 
 class Model:
@@ -47,78 +63,116 @@ class Model:
         self.context = context
         self.device = weights.embedding.device
         self.dtype = weights.embedding.dtype
-        self._cos, self._sin = _rotary_tables(config, context, self.device)
+        ropes = {layer.rope for layer in config.layers if layer.rope is not None}
+        self._rotations = {rope: rope.tables(context, self.device) for rope in ropes}
 
     def new_cache(self, capacity: int) -> KVCache:
         """An empty cache for `capacity` tokens on the model's device."""
         config = self.config
-        shape = (config.num_layers, config.num_kv_heads, capacity, config.head_dim)
+        shape = (len(config.layers), config.num_kv_heads, capacity, config.head_dim)
         return KVCache(shape, self.dtype, self.device)
 
     @torch.inference_mode()
-    def forward(self, tokens: Tensor, cache: KVCache, *, all_logits: bool = False) -> Tensor:
-        """Run `tokens`, int64 [T], after what the cache holds, and append their keys and values to it.
+    def forward(self, chunks: Sequence[Chunk], *, all_logits: bool = False) -> Tensor:
+        """Run the chunks of several sequences at once and append their keys and values to their caches.
 
-        Returns float32 logits: [vocab] of the last token, or [T, vocab] with `all_logits`.
+        Returns float32 logits: of the last token of each chunk, [chunks, vocab], or of all tokens one after the
+        other, [tokens, vocab], with `all_logits`.
         """
-        config = self.config
-        start, end = cache.length, cache.length + len(tokens)
-        cos, sin = self._cos[start:end], self._sin[start:end]
-        mask = _lower_right_mask(len(tokens), end, config.group, self.device)
-        hidden = F.embedding(tokens, self.weights.embedding)
-        for index, layer in enumerate(self.weights.layers):
-            normed = F.rms_norm(hidden, (config.hidden_size,), layer.attention_norm, config.rms_norm_eps)
-            attended = self._attention(layer.qkv(normed), cos, sin, mask, cache, index, start)
-            hidden = hidden + layer.output(attended)
-            normed = F.rms_norm(hidden, (config.hidden_size,), layer.mlp_norm, config.rms_norm_eps)
-            gate, up = layer.gate_up(normed).chunk(2, dim=-1)
-            hidden = hidden + layer.down(F.silu(gate) * up)
-        cache.length = end
+        config, weights = self.config, self.weights
+        spans = _spans(chunks)
+        positions = torch.cat([torch.arange(span.start, span.end, device=self.device) for span in spans])
+        rotations = {rope: (cos[positions], sin[positions]) for rope, (cos, sin) in self._rotations.items()}
+        hidden = F.embedding(torch.cat([chunk.tokens for chunk in chunks]), weights.embedding)
+        if config.embedding_scale != 1.0:
+            hidden = hidden * torch.tensor(config.embedding_scale, dtype=hidden.dtype)
+        if weights.positions is not None:
+            hidden = hidden + weights.positions[positions]
+        for index, layer in enumerate(weights.layers):
+            rope = config.layers[index].rope
+            normed = layer.attention_norm(hidden) if layer.attention_norm else hidden
+            mixed = self._attention(normed, layer, index, spans, rotations[rope] if rope else None)
+            hidden = self._add(hidden, layer.post_attention_norm(mixed) if layer.post_attention_norm else mixed)
+            mixed = layer.mlp(layer.mlp_norm(hidden) if layer.mlp_norm else hidden)
+            hidden = self._add(hidden, layer.post_mlp_norm(mixed) if layer.post_mlp_norm else mixed)
+        for span in spans:
+            span.cache.length = span.end
         if not all_logits:
-            hidden = hidden[-1:]
-        hidden = F.rms_norm(hidden, (config.hidden_size,), self.weights.norm, config.rms_norm_eps)
-        logits = self.weights.head(hidden).float()
-        return logits if all_logits else logits[0]
+            hidden = hidden[[span.rows.stop - 1 for span in spans]]
+        return self._logits(weights.norm(hidden))
 
     def _attention(
-        self, qkv: Tensor, cos: Tensor, sin: Tensor, mask: Tensor | None, cache: KVCache, layer: int, start: int
+        self, x: Tensor, layer: LayerWeights, index: int, spans: Sequence[_Span], rotation: tuple[Tensor, Tensor] | None
     ) -> Tensor:
-        """qkv [T, (heads + 2 * kv_heads) * head_dim] to [T, heads * head_dim], over the cache and itself."""
+        """[T, hidden] to [T, hidden]: each sequence over its own cache and itself."""
         config = self.config
-        count = len(qkv)
-        heads = qkv.view(count, config.num_heads + 2 * config.num_kv_heads, config.head_dim)
-        rotated = _rotate(heads[:, : -config.num_kv_heads], cos, sin)
-        query, key = rotated[:, : config.num_heads], rotated[:, config.num_heads :]
-        keys, values = cache.append(layer, start, key, heads[:, -config.num_kv_heads :])
-        # The query heads of a group become rows of the query, so that no key or value is repeated: with one token
-        # this is the fast path of the fused kernel, which `enable_gqa` misses.
-        folded = query.view(count, config.num_kv_heads, config.group, config.head_dim)
-        folded = folded.permute(1, 2, 0, 3).reshape(1, config.num_kv_heads, config.group * count, config.head_dim)
-        attended = F.scaled_dot_product_attention(folded, keys.unsqueeze(0), values.unsqueeze(0), attn_mask=mask)
-        unfolded = attended.view(config.num_kv_heads, config.group, count, config.head_dim)
-        return unfolded.permute(2, 0, 1, 3).reshape(count, config.num_heads * config.head_dim)
+        count, heads, kv_heads, head_dim = len(x), config.num_heads, config.num_kv_heads, config.head_dim
+        projected = layer.qkv(x).view(count, heads + 2 * kv_heads, head_dim)
+        turning, value = projected[:, :-kv_heads], projected[:, -kv_heads:]
+        if layer.query_norm and layer.key_norm:
+            query = _norm_heads(turning[:, :heads], layer.query_norm)
+            turning = torch.cat((query, _norm_heads(turning[:, heads:], layer.key_norm)), dim=1)
+        if rotation is not None:
+            turning = _rotate(turning, *rotation)
+        query, key = turning[:, :heads], turning[:, heads:]
+        window = config.layers[index].window
+        attended = []
+        for span in spans:
+            keys, values = span.cache.append(index, span.start, key[span.rows], value[span.rows])
+            # What no token of the span may see need not be read.
+            first = 0 if window is None else max(0, span.start - window + 1)
+            mask = span.mask(first, window, config.group)
+            options = {"scale": config.attention_scale, "softcap": config.attention_softcap}
+            attended.append(attend(query[span.rows], keys[:, first:], values[:, first:], mask, **options))
+        return layer.output(attended[0] if len(attended) == 1 else torch.cat(attended))
+
+    def _add(self, hidden: Tensor, block: Tensor) -> Tensor:
+        scale = self.config.residual_scale
+        return hidden + block if scale == 1.0 else hidden + block * scale
+
+    def _logits(self, hidden: Tensor) -> Tensor:
+        logits = self.weights.head(hidden).float()
+        if self.config.logit_scale != 1.0:
+            logits = logits * self.config.logit_scale
+        if (softcap := self.config.logit_softcap) is not None:
+            logits = torch.tanh(logits / softcap) * softcap
+        return logits
 
 
-def _rotary_tables(config: ModelConfig, context: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Cosines and sines of RoPE (arXiv:2104.09864): float32 [context, 1, head_dim / 2]."""
-    exponents = torch.arange(0, config.head_dim, 2, dtype=torch.float32) / config.head_dim
-    frequencies = 1.0 / (config.rope_theta**exponents)
-    angles = torch.outer(torch.arange(context, dtype=torch.float32), frequencies).unsqueeze(1)
-    return angles.cos().to(device), angles.sin().to(device)
+class _Span:
+    """Where one chunk lies: which rows of the batch, which positions of its sequence."""
+
+    def __init__(self, chunk: Chunk, row: int) -> None:
+        self.cache = chunk.cache
+        self.rows = slice(row, row + len(chunk.tokens))
+        self.start = chunk.cache.length
+        self.end = self.start + len(chunk.tokens)
+        self._device = chunk.tokens.device
+        self._masks: dict[int | None, Tensor | None] = {}
+
+    def mask(self, first: int, window: int | None, group: int) -> Tensor | None:
+        """The causal mask over the keys from position `first` on; made once for all layers with this window."""
+        if window not in self._masks:
+            self._masks[window] = causal_mask(self.end - self.start, self.end - first, window, group, self._device)
+        return self._masks[window]
+
+
+def _spans(chunks: Sequence[Chunk]) -> list[_Span]:
+    spans: list[_Span] = []
+    for chunk in chunks:
+        spans.append(_Span(chunk, spans[-1].rows.stop if spans else 0))
+    return spans
+
+
+def _norm_heads(heads: Tensor, norm: Norm) -> Tensor:
+    """Normalise [T, heads, head_dim] by head, or all heads of a token together, as wide as the norm is."""
+    return norm(heads.reshape(len(heads), -1, norm.width)).view(heads.shape)
 
 
 def _rotate(heads: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Rotate the pairs (i, i + head_dim / 2) of each head: [T, heads, head_dim]."""
-    first, second = heads.float().chunk(2, dim=-1)
-    return torch.cat((first * cos - second * sin, second * cos + first * sin), dim=-1).to(heads.dtype)
-
-
-def _lower_right_mask(count: int, total: int, group: int, device: torch.device) -> Tensor | None:
-    """Causal mask of the last `count` of `total` tokens, once a query head of the group: bool [group * count, total].
-
-    None for a single token, which sees everything.
-    """
-    if count == 1:
-        return None
-    mask = torch.ones(count, total, dtype=torch.bool, device=device).tril(diagonal=total - count)
-    return mask.repeat(group, 1)
+    """Rotate the pairs (i, i + dim / 2) of the first `dim` numbers of each head: [T, heads, head_dim]."""
+    half = cos.shape[-1]
+    turned = heads.float()
+    first, second = turned[..., :half], turned[..., half : 2 * half]
+    parts = (first * cos - second * sin, second * cos + first * sin, turned[..., 2 * half :])
+    return torch.cat(parts if heads.shape[-1] > 2 * half else parts[:2], dim=-1).to(heads.dtype)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from engine.checkpoint.checkpoint import open_checkpoint
+from engine.checkpoint.checkpoint import Checkpoint
+from engine.checkpoint.opening import open_checkpoint
 
-__all__ = ["open_checkpoint"]
+__all__ = ["Checkpoint", "open_checkpoint"]

@@ -1,163 +1,122 @@
-"""Makes a model out of a GGUF file: its config, its weights, its tokenizer and its chat template."""
+"""Makes a model out of a GGUF file: its settings under the names that families know."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor
-
-from engine.checkpoint.dequantize import dequantize
-from engine.checkpoint.gguf_file import GGUFFile
+from engine.checkpoint.checkpoint import Checkpoint
+from engine.checkpoint.gguf_source import GGUFSource
 from engine.config import ModelConfig
 from engine.errors import ModelFormatError, UnsupportedModel
-from engine.linear import best_linear
-from engine.model import LayerWeights, ModelWeights
+from engine.families import family_of_gguf
+from engine.families.family import Layout
+from engine.families.fields import Fields
 from engine.template import ChatTemplate
-from engine.tokenizer import Tokenizer
+from engine.tokenizer import tokenizer_from_gguf
 
-ARCHITECTURES = ("llama",)
+# GGUF's keys (llama.cpp, gguf-py/gguf/constants.py, without the architecture before them) and config.json's names.
+NAMES: Mapping[str, str] = {
+    "block_count": "num_hidden_layers",
+    "context_length": "max_position_embeddings",
+    "embedding_length": "hidden_size",
+    "feed_forward_length": "intermediate_size",
+    "attention.head_count": "num_attention_heads",
+    "attention.head_count_kv": "num_key_value_heads",
+    "attention.key_length": "head_dim",
+    "attention.layer_norm_rms_epsilon": "rms_norm_eps",
+    "attention.layer_norm_epsilon": "layer_norm_eps",
+    "attention.sliding_window": "sliding_window",
+    "attention.scale": "attention_multiplier",
+    "attn_logit_softcapping": "attn_logit_softcapping",
+    "final_logit_softcapping": "final_logit_softcapping",
+    "embedding_scale": "embedding_multiplier",
+    "residual_scale": "residual_multiplier",
+    "logit_scale": "logits_scaling",
+    "expert_used_count": "num_experts_per_tok",
+    "expert_feed_forward_length": "moe_intermediate_size",
+    "rope.freq_base": "rope_theta",
+    "rope.freq_base_swa": "rope_local_base_freq",
+    "rope.dimension_count": "rotary_dim",
+}
 
 
-class GGUFCheckpoint:
-    """A GGUF file opened as a model.
+def open_gguf(path: Path) -> Checkpoint:
+    """Open a GGUF file, or all parts of a split one given any of them.
 
-    Raises ModelFormatError if the parts do not fit together, UnsupportedModel if they make a model whose forward
-    pass would not be exact here.
+    Raises ModelFormatError if it is damaged or its parts do not fit together, UnsupportedModel if its forward pass
+    or its tokenizer would not be exact here.
     """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._file = GGUFFile(path)
-        metadata = self._file.metadata
-        self.name = str(metadata.get("general.name") or path.stem)
-        self.config = _config(metadata, path.name)
-        _refuse_unknown_parts(self._file, self.config)
-        self.tokenizer = Tokenizer.from_gguf(metadata)
-        if self.tokenizer.vocabulary > self.config.vocab_size:
-            raise ModelFormatError(
-                f"{path.name}: the tokenizer has {self.tokenizer.vocabulary:,} tokens, "
-                f"the embedding only {self.config.vocab_size:,}"
-            )
-        self.template = ChatTemplate.from_gguf(metadata, self.tokenizer)
-
-    @property
-    def parameters(self) -> int:
-        """How many numbers the file holds."""
-        return sum(torch.Size(tensor.shape).numel() for tensor in self._file.tensors.values())
-
-    @property
-    def quantization(self) -> str:
-        """The storage type that holds most of the numbers."""
-        sizes: Counter[str] = Counter()
-        for tensor in self._file.tensors.values():
-            sizes[tensor.quantization.name] += torch.Size(tensor.shape).numel()
-        return sizes.most_common(1)[0][0]
-
-    def weights(
-        self, dtype: torch.dtype, device: torch.device, on_progress: Callable[[float], None] | None = None
-    ) -> ModelWeights:
-        """Dequantise every tensor and lay it out for the device. on_progress hears the share that is done, 0 to 1."""
-        config = self.config
-        linear = best_linear(device, dtype)
-
-        def load(name: str, *shape: int) -> Tensor:
-            return self._load(name, shape).to(device=device, dtype=dtype)
-
-        hidden, inner = config.hidden_size, config.intermediate_size
-        query, kv = config.num_heads * config.head_dim, config.num_kv_heads * config.head_dim
-        layers = []
-        for index in range(config.num_layers):
-            block = f"blk.{index}."
-            projections = (
-                _halves_apart(load(block + "attn_q.weight", query, hidden), config.num_heads),
-                _halves_apart(load(block + "attn_k.weight", kv, hidden), config.num_kv_heads),
-                load(block + "attn_v.weight", kv, hidden),
-            )
-            gates = (load(block + "ffn_gate.weight", inner, hidden), load(block + "ffn_up.weight", inner, hidden))
-            layers.append(
-                LayerWeights(
-                    attention_norm=load(block + "attn_norm.weight", hidden),
-                    qkv=linear(torch.cat(projections)),
-                    output=linear(load(block + "attn_output.weight", hidden, query)),
-                    mlp_norm=load(block + "ffn_norm.weight", hidden),
-                    gate_up=linear(torch.cat(gates)),
-                    down=linear(load(block + "ffn_down.weight", hidden, inner)),
-                )
-            )
-            if on_progress:
-                on_progress((index + 1) / (config.num_layers + 1))
-        embedding = load("token_embd.weight", config.vocab_size, hidden)
-        tied = "output.weight" not in self._file.tensors
-        head = embedding if tied else load("output.weight", config.vocab_size, hidden)
-        weights = ModelWeights(embedding, tuple(layers), load("output_norm.weight", hidden), linear(head))
-        if on_progress:
-            on_progress(1.0)
-        return weights
-
-    def _load(self, name: str, shape: tuple[int, ...]) -> Tensor:
-        tensor = self._file.tensors.get(name)
-        if tensor is None:
-            raise ModelFormatError(f"{self.path.name} has no tensor {name!r}: fetch the model again")
-        if tensor.shape != shape:
-            raise ModelFormatError(f"{self.path.name}: tensor {name!r} is {tensor.shape}, but its config asks {shape}")
-        return dequantize(tensor, self._file.data(tensor))
-
-
-def _config(metadata: Mapping[str, Any], name: str) -> ModelConfig:
-    architecture = metadata.get("general.architecture")
-    if architecture not in ARCHITECTURES:
-        raise UnsupportedModel(name, f"the architecture {architecture!r:.40} is not known")
-
-    def field(key: str, default: Any = None) -> Any:
-        value = metadata.get(f"{architecture}.{key}", default)
-        if value is None:
-            raise ModelFormatError(f"{name} has no {architecture}.{key}: fetch the model again")
-        return value
-
-    heads, hidden = field("attention.head_count"), field("embedding_length")
-    if not isinstance(heads, int) or not isinstance(hidden, int) or heads < 1 or hidden % heads:
-        raise ModelFormatError(f"{name}: {heads!r:.20} heads do not divide a width of {hidden!r:.20}")
-    return ModelConfig(
-        architecture=architecture,
-        num_layers=field("block_count"),
-        hidden_size=hidden,
-        intermediate_size=field("feed_forward_length"),
-        num_heads=heads,
-        num_kv_heads=field("attention.head_count_kv", heads),
-        head_dim=field("attention.key_length", hidden // heads),
-        vocab_size=field("vocab_size", len(metadata.get("tokenizer.ggml.tokens") or ())),
-        context_length=field("context_length"),
-        rms_norm_eps=field("attention.layer_norm_rms_epsilon"),
-        rope_theta=field("rope.freq_base", 10_000.0),
+    source = GGUFSource(path)
+    metadata = source.metadata
+    config, layout = configure_gguf(source, path.name)
+    tokenizer = tokenizer_from_gguf(metadata)
+    return Checkpoint(
+        name=str(metadata.get("general.name") or path.stem),
+        path=path,
+        config=config,
+        tokenizer=tokenizer,
+        template=ChatTemplate.from_gguf(metadata, tokenizer),
+        source=source,
+        layout=layout,
+        files=source.files,
     )
 
 
-def _refuse_unknown_parts(file: GGUFFile, config: ModelConfig) -> None:
-    """Refuse what would change the result and is not computed here: another rotation, experts, biases."""
-    metadata, name, architecture = file.metadata, file.path.name, config.architecture
-    scaling = metadata.get(f"{architecture}.rope.scaling.type", "none")
-    if scaling != "none" or "rope_freqs.weight" in file.tensors:
-        raise UnsupportedModel(name, f"its rotary positions are scaled ({scaling!r:.40})")
-    rotated = metadata.get(f"{architecture}.rope.dimension_count", config.head_dim)
-    if rotated != config.head_dim:
-        raise UnsupportedModel(name, f"only {rotated!r:.20} of {config.head_dim} numbers of a head are rotated")
-    if metadata.get(f"{architecture}.expert_count"):
-        raise UnsupportedModel(name, "it is a mixture of experts")
-    value_length = metadata.get(f"{architecture}.attention.value_length", config.head_dim)
-    if value_length != config.head_dim:
-        raise UnsupportedModel(name, f"its values have {value_length!r:.20} numbers, its keys {config.head_dim}")
-    if extra := sorted(tensor for tensor in file.tensors if tensor.endswith(".bias")):
-        raise UnsupportedModel(name, f"it has biases ({extra[0]!r:.80} and {len(extra) - 1} more)")
+def configure_gguf(source: GGUFSource, name: str) -> tuple[ModelConfig, Layout]:
+    """The config that a file's metadata describes, and how its tensors are stored."""
+    architecture = source.metadata.get("general.architecture")
+    if not isinstance(architecture, str):
+        raise ModelFormatError(f"{name} names no architecture: fetch the model again")
+    family = family_of_gguf(architecture, name, mixture=bool(source.metadata.get(f"{architecture}.expert_count")))
+    assert family.gguf is not None
+    return family.configure(_fields(source, architecture, name)), family.gguf
 
 
-def _halves_apart(weight: Tensor, heads: int) -> Tensor:
-    """Undo GGUF's row order for interleaved rotary pairs: rows (0, 1), (2, 3)... of each head become (0, d/2)...
+def _fields(source: GGUFSource, architecture: str, name: str) -> Fields:
+    settings = {
+        key.removeprefix(f"{architecture}."): value
+        for key, value in source.metadata.items()
+        if key.startswith(f"{architecture}.")
+    }
+    values: dict[str, Any] = {new: settings[old] for old, new in NAMES.items() if old in settings}
+    values["num_experts"] = values["num_local_experts"] = settings.get("expert_count")
+    if embedding := source.tensors.get("token_embd.weight"):
+        values["vocab_size"] = embedding.shape[0]
+    values["rope_scaling"] = _rope_scaling(source, settings)
+    _refuse_split_values(settings, name)
+    return Fields(values, name)
 
-    llama.cpp's converter applies the inverse, `LlamaModel.permute` in convert_hf_to_gguf.py.
-    """
-    rows, inputs = weight.shape
-    return weight.view(heads, rows // heads // 2, 2, inputs).transpose(1, 2).reshape(rows, inputs)
+
+def _rope_scaling(source: GGUFSource, settings: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The scaling of rotary positions as config.json would describe it; lists of divisors are tensors in GGUF."""
+    scaling = {
+        "rope_type": settings.get("rope.scaling.type", "none"),
+        "factor": settings.get("rope.scaling.factor"),
+        "original_max_position_embeddings": settings.get("rope.scaling.original_context_length"),
+        "attention_factor": settings.get("rope.scaling.attn_factor"),
+        "beta_fast": settings.get("rope.scaling.yarn_beta_fast"),
+        "beta_slow": settings.get("rope.scaling.yarn_beta_slow"),
+    }
+    if "rope_freqs.weight" in source.tensors:
+        return {"rope_type": "divisors", "divisors": _values(source, "rope_freqs.weight")}
+    if "rope_factors_long.weight" in source.tensors:
+        scaling["rope_type"] = "longrope"
+        scaling["long_factor"] = _values(source, "rope_factors_long.weight")
+        scaling["short_factor"] = _values(source, "rope_factors_short.weight")
+    return scaling
+
+
+def _values(source: GGUFSource, name: str) -> list[float]:
+    if name not in source.tensors:
+        raise ModelFormatError(f"{source.files[0].name} has no tensor {name!r}: fetch the model again")
+    if source.tensors[name].nbytes > 2**16:
+        raise ModelFormatError(f"{source.files[0].name}: tensor {name!r} is too large for frequencies of a head")
+    return source.load(name).float().flatten().tolist()
+
+
+def _refuse_split_values(settings: Mapping[str, Any], name: str) -> None:
+    keys, values = settings.get("attention.key_length"), settings.get("attention.value_length")
+    if values is not None and keys is not None and values != keys:
+        raise UnsupportedModel(name, f"its values have {values!r:.20} numbers a head, its keys {keys!r:.20}")

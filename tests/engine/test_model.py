@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.checkpoint import open_checkpoint
-from engine.model import Model
+from engine.kv_cache import KVCache
+from engine.model import Chunk, Model
 from tests.tiny import write_tiny_llama
 
 CONTEXT = 64
@@ -24,8 +25,12 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Model:
 prompts = st.lists(st.integers(0, 258), min_size=2, max_size=CONTEXT)
 
 
+def forward(model: Model, tokens: list[int], cache: KVCache, *, all_logits: bool = False) -> torch.Tensor:
+    return model.forward([Chunk(torch.tensor(tokens), cache)], all_logits=all_logits)
+
+
 def whole(model: Model, tokens: list[int]) -> torch.Tensor:
-    return model.forward(torch.tensor(tokens), model.new_cache(CONTEXT), all_logits=True)
+    return forward(model, tokens, model.new_cache(CONTEXT), all_logits=True)
 
 
 @given(prompts, st.data())
@@ -34,7 +39,7 @@ def test_chunked_equals_whole(model: Model, tokens: list[int], data: st.DataObje
     cuts = sorted(data.draw(st.sets(st.integers(1, len(tokens) - 1))))
     cache = model.new_cache(CONTEXT)
     pieces = [
-        model.forward(torch.tensor(tokens[start:end]), cache, all_logits=True)
+        forward(model, tokens[start:end], cache, all_logits=True)
         for start, end in zip([0, *cuts], [*cuts, len(tokens)], strict=True)
     ]
     torch.testing.assert_close(torch.cat(pieces), whole(model, tokens), rtol=1e-4, atol=1e-4)
@@ -46,13 +51,13 @@ def test_rewound_cache_equals_fresh(model: Model, first: list[int], second: list
     keep = data.draw(st.integers(0, len(first) - 1))
     tokens = (first[:keep] + second)[:CONTEXT]
     cache = model.new_cache(CONTEXT)
-    model.forward(torch.tensor(first), cache)
+    forward(model, first, cache)
     cache.length = keep
-    after = model.forward(torch.tensor(tokens[keep:]), cache, all_logits=True)
+    after = forward(model, tokens[keep:], cache, all_logits=True)
     torch.testing.assert_close(after, whole(model, tokens)[keep:], rtol=1e-4, atol=1e-4)
 
 
 def test_last_logits_are_the_last_row(model: Model) -> None:
     tokens = [5, 9, 200, 31]
-    last = model.forward(torch.tensor(tokens), model.new_cache(CONTEXT))
-    torch.testing.assert_close(last, whole(model, tokens)[-1], rtol=1e-5, atol=1e-5)
+    last = forward(model, tokens, model.new_cache(CONTEXT))
+    torch.testing.assert_close(last[0], whole(model, tokens)[-1], rtol=1e-5, atol=1e-5)
