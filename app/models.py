@@ -13,7 +13,7 @@ import weights
 from app.backend import Backend
 from app.errors import AppError
 from engine import Engine, EngineError
-from weights import CatalogEntry, FetchCancelled, WeightsError
+from weights import FetchCancelled, WeightsError
 
 Status = Literal["absent", "downloading", "loading", "ready", "failed"]
 CLOSING = "Fireside is shutting down"
@@ -121,7 +121,7 @@ class Models:
     def _run(self) -> None:
         try:
             path = self._find()
-            self._set("loading", 0, path.stat().st_size, f"loading {self._name}")
+            self._set("loading", 0, _bytes(path), f"loading {self._name}")
             backend = self._loader(path, on_progress=self._loading)
         except (FetchCancelled, _Closing):
             self._fail(CLOSING)
@@ -137,10 +137,7 @@ class Models:
                 self._changed.notify_all()
 
     def _find(self) -> Path:
-        found = weights.resolve(self._name)
-        if isinstance(found, CatalogEntry):
-            return weights.fetch(found, self._models_dir, self._downloading, cancel=self._cancel)
-        return found
+        return weights.obtain(weights.resolve(self._name), self._models_dir, self._downloading, cancel=self._cancel)
 
     def _downloading(self, done: int, total: int) -> None:
         doing = "checking" if done == total else "downloading"
@@ -160,3 +157,9 @@ class Models:
         with self._changed:
             self._state = ModelState("failed", self._name, message=" ".join(message.split()))
             self._changed.notify_all()
+
+
+def _bytes(path: Path) -> int:
+    """Of the file, or of the files in the folder."""
+    files = [path] if path.is_file() else [inner for inner in path.iterdir() if inner.is_file()]
+    return sum(file.stat().st_size for file in files)

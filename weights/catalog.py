@@ -8,6 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from weights.errors import UnknownModel
+from weights.reference import FORM, PREFIX, HubReference, parse_reference
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,15 @@ class CatalogEntry:
         return folder / self.name / self.file_name
 
 
+@dataclass(frozen=True, slots=True)
+class Suggestion:
+    """A model of the hub that is worth knowing. reference: what `fireside pull` is given."""
+
+    reference: str
+    title: str
+    licence: str
+
+
 def megabytes(count: int) -> str:
     """Bytes in words, in decimal units as disks and downloads are sold."""
     return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"
@@ -78,18 +88,21 @@ DEFAULT = CatalogEntry(
 
 CATALOG: Mapping[str, CatalogEntry] = MappingProxyType({entry.name: entry for entry in (DEFAULT,)})
 
+# As their authors publish them; each is as large as its name says, in billions or millions of parameters.
+SUGGESTIONS = (
+    Suggestion("hf:HuggingFaceTB/SmolLM2-360M-Instruct", "SmolLM2 360M Instruct", "Apache-2.0"),
+    Suggestion("hf:Qwen/Qwen3-0.6B", "Qwen3 0.6B, reasons before it answers", "Apache-2.0"),
+    Suggestion("hf:Qwen/Qwen2.5-1.5B-Instruct", "Qwen2.5 1.5B Instruct", "Apache-2.0"),
+    Suggestion("hf:HuggingFaceTB/SmolLM2-1.7B-Instruct", "SmolLM2 1.7B Instruct", "Apache-2.0"),
+    Suggestion("hf:ibm-granite/granite-3.1-2b-instruct", "Granite 3.1 2B Instruct", "Apache-2.0"),
+    Suggestion("hf:allenai/OLMo-2-1124-7B-Instruct", "OLMo 2 7B Instruct", "Apache-2.0"),
+)
 
-def entry_named(name: str) -> CatalogEntry:
-    """The catalog's entry of that name; raises UnknownModel."""
-    if entry := CATALOG.get(name):
-        return entry
-    raise UnknownModel(f"no model is named {name!r:.80}: the catalog has {', '.join(CATALOG)}")
 
-
-def resolve(name_or_path: str) -> CatalogEntry | Path:
-    """What the user means by a model: a catalog name, a folder, or a .gguf file; raises UnknownModel."""
-    if entry := CATALOG.get(name_or_path):
-        return entry
+def resolve(name_or_path: str) -> CatalogEntry | HubReference | Path:
+    """What the user means: a model of the catalog or of the hub, a folder, or a .gguf file; raises UnknownModel."""
+    if source := _source(name_or_path):
+        return source
     path = Path(name_or_path).expanduser()
     try:
         found = bool(name_or_path) and (path.is_dir() or path.is_file())
@@ -99,5 +112,18 @@ def resolve(name_or_path: str) -> CatalogEntry | Path:
         return path.resolve()
     raise UnknownModel(
         f"no model is named {name_or_path!r:.80} and no such path exists: "
-        f"use {', '.join(CATALOG)}, a .gguf file or a folder that holds one"
+        f"use {', '.join(CATALOG)}, {PREFIX}OWNER/NAME, a .gguf file or a folder with a model"
     )
+
+
+def source_named(name: str) -> CatalogEntry | HubReference:
+    """What can be fetched under this name; raises UnknownModel if nothing can."""
+    if source := _source(name):
+        return source
+    raise UnknownModel(f"no model is named {name!r:.80}: use {', '.join(CATALOG)}, or write {FORM}")
+
+
+def _source(name: str) -> CatalogEntry | HubReference | None:
+    if entry := CATALOG.get(name):
+        return entry
+    return parse_reference(name) if name.startswith(PREFIX) else None

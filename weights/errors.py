@@ -1,10 +1,14 @@
 """What can go wrong with model files, as one tree.
 
     WeightsError
-    ├── UnknownModel        neither a name of the catalog nor a path that exists
-    ├── Offline             the package index could not be reached
+    ├── UnknownModel        no name, path, repository, revision or file is called so
+    ├── UnsuitableModel     a repository of which nothing can be taken, or not without a choice
+    ├── UnsafeName          a file's name that must not become a path
+    ├── Offline             the package index or the hub could not be reached
+    ├── AccessDenied        the hub wants a login, or the consent to the model's terms
+    ├── RateLimited         the hub wants fewer requests
     ├── DownloadFailed      the download ended without the file
-    ├── DigestMismatch      the bytes are not those of the catalog
+    ├── DigestMismatch      the bytes are not those of the catalog, or of the hub's listing
     ├── DiskFull            the file does not fit on the disk
     ├── FolderNotWritable   the models folder cannot be written
     └── FetchCancelled      the caller no longer wants the file
@@ -20,11 +24,27 @@ class WeightsError(Exception):
 
 
 class UnknownModel(WeightsError):
-    """Neither a name of the catalog nor a path that exists."""
+    """No model on disk or in the catalog, path, repository of the hub, revision or file of one is called so."""
+
+
+class UnsuitableModel(WeightsError):
+    """A repository that holds no model in a form that is taken, or several of which one must be named."""
+
+
+class UnsafeName(WeightsError):
+    """A file's name from elsewhere that would leave its folder or cannot exist on every system."""
 
 
 class Offline(WeightsError):
-    """The package index could not be reached."""
+    """The package index or the hub could not be reached."""
+
+
+class AccessDenied(WeightsError):
+    """The hub shows this repository only to those who are logged in, or have agreed to its terms."""
+
+
+class RateLimited(WeightsError):
+    """The hub has had too many requests from this address or account."""
 
 
 class DownloadFailed(WeightsError):
@@ -32,7 +52,7 @@ class DownloadFailed(WeightsError):
 
 
 class DigestMismatch(WeightsError):
-    """The size or the SHA-256 of the bytes is not the catalog's."""
+    """The size or the digest of the bytes is not what the catalog or the hub says."""
 
 
 class DiskFull(WeightsError):
@@ -44,4 +64,4 @@ class FolderNotWritable(WeightsError):
 
 
 class FetchCancelled(WeightsError):
-    """The fetch was given up by its caller; nothing of it is left."""
+    """The fetch was given up by its caller."""

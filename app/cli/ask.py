@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
-from app.cli.options import debug_option, home_option, model_option, models_option
+from app.cli.options import context_option, debug_option, home_option, model_option, models_option
 from app.cli.terminal import locate
 from app.home import data_folder, models_folder
 from engine.errors import EngineError, InvalidSampling
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("prompt")
 @model_option
+@context_option
 @click.option(
     "--preset",
     default="Balanced",
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 def ask(
     prompt: str,
     model: str,
+    context: int | None,
     preset: str,
     system: str,
     as_json: bool,
@@ -61,7 +63,7 @@ def ask(
 
     from engine import Engine
 
-    with Engine.load(path) as engine:
+    with Engine.load(path, context=context) as engine:
         run = engine.chat(messages, sampling)
         try:
             text, finish_reason = _stream(run, None if as_json else sys.stdout)

@@ -15,8 +15,9 @@ import click
 from app.cli.ask import ask
 from app.cli.doctor import doctor
 from app.cli.export import export
-from app.cli.models import models, pull
+from app.cli.models import models
 from app.cli.options import debug_option, wants_debug
+from app.cli.pull import pull, rm
 from app.cli.serve import serve
 from app.errors import AppError
 from engine.errors import EngineError, InvalidSampling
@@ -41,7 +42,7 @@ def fireside(context: click.Context) -> None:
         context.invoke(serve)
 
 
-for command in (serve, ask, models, pull, export, doctor):
+for command in (serve, ask, models, pull, rm, export, doctor):
     fireside.add_command(command)
 
 

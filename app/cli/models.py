@@ -1,46 +1,116 @@
-"""`fireside models` and `fireside pull`: the catalog and what is on disk."""
+"""`fireside models`: what is on disk and what could be, and whether this machine has the memory for it."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 import weights
-from app.cli.options import debug_option, models_option
-from app.cli.terminal import fetch_with_bar
+from app.cli.options import context_option, debug_option, models_option
 from app.home import models_folder
-from weights import CATALOG, CatalogEntry, DigestMismatch
+from weights import CATALOG, SUGGESTIONS, Installed
+
+if TYPE_CHECKING:
+    from app.model_facts import ModelFacts
 
 
 @click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of the text.")
+@context_option
 @models_option
 @debug_option
-def models(models_dir: Path | None) -> None:
-    """List the catalog, and the model files on disk."""
+def models(as_json: bool, context: int | None, models_dir: Path | None) -> None:
+    """List the models on disk, the memory each needs, and others to fetch."""
     folder = models_folder(models_dir)
-    click.echo(f"Models folder: {folder}")
+    there = weights.installed(folder)
+    facts, free = _inspect([model for model in there if not model.problem], context)
+    if as_json:
+        click.echo(json.dumps(_record(folder, free, there, facts), ensure_ascii=False, indent=1))
+    else:
+        for line in _lines(folder, free, there, facts):
+            click.echo(line)
+
+
+def _inspect(there: list[Installed], context: int | None) -> tuple[dict[str, ModelFacts | str], int | None]:
+    """What each model is, or why it cannot be used, by name; and the memory there is, None where nothing needs any."""
+    if not there:
+        return {}, None
+    from app.model_facts import inspect, placement  # brings torch, whose import takes most of a second
+
+    device, free = placement()
+    return {model.name: inspect(model.path, context, device, free) for model in there}, free
+
+
+def _lines(folder: Path, free: int | None, there: list[Installed], facts: dict[str, ModelFacts | str]) -> Iterator[str]:
+    yield f"Models folder: {folder}"
+    if free is not None:
+        yield f"Free memory: {weights.megabytes(free)}"
+    titles = {entry.name: f"{entry.title}, {entry.licence}" for entry in CATALOG.values()}
+    for model in there:
+        yield f"{model.name}  {titles.get(model.name, '') or ('your own' if model.kind == 'own' else 'from the hub')}"
+        yield f"    {_problem(model) or _description(facts[model.name])}"
+        yield f"    {weights.megabytes(model.bytes)}, {model.path}"
+    on_disk = {model.name for model in there}
     for entry in CATALOG.values():
-        click.echo(f"{entry.name}  {entry.title}, {entry.licence}, {entry.context:,} tokens of context")
-        click.echo(f"    {_status(entry, folder)}")
-    known = {entry.path_in(folder) for entry in CATALOG.values()}
-    own = {path for pattern in ("*.gguf", "*/*.gguf") for path in folder.glob(pattern) if path.is_file()}
-    for path in sorted(own - known):
-        click.echo(f"{path.stem}  your own file\n    {weights.megabytes(path.stat().st_size)}, {path}")
+        if entry.name not in on_disk:
+            yield f"{entry.name}  {titles[entry.name]}, {entry.context:,} tokens of context"
+            yield f"    {entry.size}, not on disk: fireside pull {entry.name}"
+    yield "Others, to fetch with fireside pull:"
+    for suggestion in SUGGESTIONS:
+        if suggestion.reference not in on_disk:
+            yield f"    {suggestion.reference}  {suggestion.title}, {suggestion.licence}"
 
 
-@click.command()
-@click.argument("name")
-@models_option
-@debug_option
-def pull(name: str, models_dir: Path | None) -> None:
-    """Download the model NAME of the catalog, unless it is there."""
-    click.echo(fetch_with_bar(weights.entry_named(name), models_folder(models_dir)))
+def _problem(model: Installed) -> str:
+    known = model.problem.startswith(("incomplete", "damaged"))
+    return model.problem if known or not model.problem else f"damaged: {model.problem}"
 
 
-def _status(entry: CatalogEntry, folder: Path) -> str:
-    try:
-        path = weights.find(entry, folder)
-    except DigestMismatch as error:
-        return f"damaged: {error}"
-    return f"{entry.size}, {path}" if path else f"{entry.size}, not on disk: fireside pull {entry.name}"
+def _description(facts: ModelFacts | str) -> str:
+    if isinstance(facts, str):
+        return f"cannot be used: {facts}"
+    return (
+        f"{facts.family}, {_count(facts.parameters)} parameters, {facts.quantization} ({facts.bits:.1f} bits), "
+        f"{facts.context_length:,} tokens of context; needs {weights.megabytes(facts.memory.total)} of memory "
+        f"for {facts.memory.context:,}: {facts.verdict}"
+    )
+
+
+def _count(parameters: int) -> str:
+    return f"{parameters / 1e9:.2f} billion" if parameters >= 1e9 else f"{parameters / 1e6:.0f} million"
+
+
+def _record(
+    folder: Path, free: int | None, there: list[Installed], facts: dict[str, ModelFacts | str]
+) -> dict[str, Any]:
+    on_disk = {model.name for model in there}
+    return {
+        "folder": str(folder),
+        "memory_free": free,
+        "models": [_model_record(model, facts.get(model.name, "")) for model in there],
+        "catalog": [
+            {"name": entry.name, "title": entry.title, "licence": entry.licence, "bytes": entry.bytes}
+            for entry in CATALOG.values()
+            if entry.name not in on_disk
+        ],
+        "suggestions": [asdict(suggestion) for suggestion in SUGGESTIONS if suggestion.reference not in on_disk],
+    }
+
+
+def _model_record(model: Installed, facts: ModelFacts | str) -> dict[str, Any]:
+    record: dict[str, Any] = {
+        "name": model.name,
+        "kind": model.kind,
+        "path": str(model.path),
+        "bytes": model.bytes,
+        "problem": _problem(model) or (facts if isinstance(facts, str) else ""),
+    }
+    if not isinstance(facts, str):
+        record |= asdict(facts)
+        record["memory"]["total"] = facts.memory.total
+    return record

@@ -40,7 +40,13 @@ model_option = click.option(
     default=DEFAULT.name,
     show_default=True,
     metavar="NAME|PATH",
-    help="A name of 'fireside models', a .gguf file, or a folder that holds one.",
+    help="A name of 'fireside models', hf:OWNER/NAME, a .gguf file, or a folder with a model.",
+)
+context_option = click.option(
+    "--context",
+    type=click.IntRange(min=1),
+    metavar="TOKENS",
+    help="Longest conversation, in tokens; less needs less memory. Without it, what suits the model, up to 8,192.",
 )
 
 

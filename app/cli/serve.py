@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import click
 
 import weights
-from app.cli.options import debug_option, home_option, model_option, models_option
+from app.cli.options import context_option, debug_option, home_option, model_option, models_option
 from app.cli.terminal import follow
 from app.home import data_folder, models_folder
 from app.listener import listen
@@ -17,15 +18,25 @@ from app.listener import listen
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default=7860, show_default=True, type=click.IntRange(1, 65535), help="Port to listen on.")
 @model_option
+@context_option
 @home_option
 @models_option
 @click.option("--no-browser", is_flag=True, help="Do not open the browser.")
 @debug_option
-def serve(host: str, port: int, model: str, home: Path | None, models_dir: Path | None, no_browser: bool) -> int:
+def serve(
+    host: str,
+    port: int,
+    model: str,
+    context: int | None,
+    home: Path | None,
+    models_dir: Path | None,
+    no_browser: bool,
+) -> int:
     """Start the server and open the browser."""
     weights.resolve(model)  # a wrong name is wrong usage, and known before anything is started
     listener = listen(host, port)  # likewise a port in use: the import below takes seconds
     from app.server import serve as run_server
+    from engine import Engine
 
     return run_server(
         home=data_folder(home),
@@ -34,4 +45,5 @@ def serve(host: str, port: int, model: str, home: Path | None, models_dir: Path 
         listener=listener,
         open_browser=not no_browser,
         on_start=follow,
+        loader=partial(Engine.load, context=context),
     )

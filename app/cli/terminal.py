@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import weights
-from weights import CatalogEntry
 
 if TYPE_CHECKING:
     from app.models import Models
@@ -31,6 +30,7 @@ class DownloadBar:
         """Bytes done and bytes in all."""
         if self._bar.total is None:
             print(f"Downloading {self._name} ({weights.megabytes(total)})", file=sys.stderr, flush=True)
+            self._bar.n = self._bar.initial = done  # of an earlier download: no part of this one's speed
         self._bar.total = total
         self._bar.update(done - self._bar.n)
         if done == total:
@@ -43,16 +43,11 @@ class DownloadBar:
         self._bar.close()
 
 
-def fetch_with_bar(entry: CatalogEntry, folder: Path) -> Path:
-    """The model's file; fetched under a progress bar if it is not there yet. Raises WeightsError."""
-    with DownloadBar(entry.name) as bar:
-        return weights.fetch(entry, folder, bar.show)
-
-
 def locate(name_or_path: str, models_dir: Path) -> Path:
-    """The model's file or folder, fetched first if the catalog's is not there yet. Raises WeightsError."""
-    found = weights.resolve(name_or_path)
-    return fetch_with_bar(found, models_dir) if isinstance(found, CatalogEntry) else found
+    """The model's file or folder, fetched under a progress bar if it is not there yet. Raises WeightsError."""
+    source = weights.resolve(name_or_path)
+    with DownloadBar(name_or_path) as bar:
+        return weights.obtain(source, models_dir, bar.show)
 
 
 def follow(models: Models) -> None:

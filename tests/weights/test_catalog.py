@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from weights import CATALOG, DEFAULT, UnknownModel, digest, entry_named, resolve
+from weights import CATALOG, DEFAULT, UnknownModel, digest, resolve, source_named
 
 
 def test_the_default_model_is_what_the_catalog_says(model_path: Path) -> None:
@@ -16,7 +16,7 @@ def test_the_default_model_is_what_the_catalog_says(model_path: Path) -> None:
 
 
 def test_a_name_of_the_catalog_is_its_entry() -> None:
-    assert resolve("smollm2-135m-instruct") is entry_named("smollm2-135m-instruct") is DEFAULT
+    assert resolve("smollm2-135m-instruct") is source_named("smollm2-135m-instruct") is DEFAULT
 
 
 def test_a_file_and_a_folder_are_themselves(tmp_path: Path) -> None:

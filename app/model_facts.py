@@ -1,0 +1,77 @@
+"""What a model file is, and whether there is memory for it, without loading its weights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from engine.checkpoint import open_checkpoint
+from engine.engine import DEFAULT_CONTEXT
+from engine.errors import EngineError
+from engine.memory import MemoryNeed, available, memory_need
+
+# Above this share of the free memory, other programs and the page cache are squeezed.
+COMFORTABLE = 0.8
+# Bytes of a number as the engine computes with it by default.
+ITEMSIZE = {"cpu": 4, "cuda": 2}
+
+Verdict = Literal["fits", "tight", "does not fit"]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFacts:
+    """parameters: count. bits: mean per parameter, as stored. context_length: tokens it was made for.
+
+    memory: for a conversation of `memory.context` tokens on this machine.
+    """
+
+    title: str
+    family: str
+    parameters: int
+    quantization: str
+    bits: float
+    context_length: int
+    memory: MemoryNeed
+    verdict: Verdict
+
+
+def placement() -> tuple[str, int]:
+    """The device models run on here by default, and the bytes of memory free on it."""
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    return device, available(device)
+
+
+def inspect(path: Path, context: int | None, device: str, free: int) -> ModelFacts | str:
+    """The facts about a model's file or folder, or in one line why it cannot be used.
+
+    context: tokens, by default what the engine would choose; at most the model's own.
+    """
+    try:
+        return _facts(path, context, device, free)
+    except (EngineError, OSError) as error:
+        reason = str(error)
+    # One file with a shape that nobody has thought of must not hide the others.
+    except Exception as error:
+        reason = f"{path.name} cannot be read: {type(error).__name__}: {error}"
+    return " ".join(reason.split())
+
+
+def _facts(path: Path, context: int | None, device: str, free: int) -> ModelFacts:
+    checkpoint = open_checkpoint(path)
+    config = checkpoint.config
+    chosen = min(context or min(config.comfortable_context, DEFAULT_CONTEXT), config.context_length)
+    itemsize = ITEMSIZE[device]
+    need = memory_need(config, checkpoint.parameters * itemsize, chosen, itemsize)
+    return ModelFacts(
+        title=checkpoint.name,
+        family=config.family,
+        parameters=checkpoint.parameters,
+        quantization=checkpoint.quantization,
+        bits=checkpoint.bits,
+        context_length=config.context_length,
+        memory=need,
+        verdict="fits" if need.total <= COMFORTABLE * free else "tight" if need.total <= free else "does not fit",
+    )

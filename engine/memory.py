@@ -1,0 +1,155 @@
+"""How much memory a model needs and how much there is, so that it is refused before it is loaded."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from engine.config import ModelConfig
+from engine.errors import OutOfMemory
+
+if TYPE_CHECKING:
+    import torch
+
+GIB = 2**30
+# Tokens computed at once while a prompt is read; their activations are the largest working space.
+WORKING_TOKENS = 512
+# What libraries take besides: thread pools, allocator slack, a CUDA context.
+WORKING_BYTES = 256 * 2**20
+# Limits of this size and above mean none: cgroup v1 writes the largest multiple of a page below 2**63.
+UNLIMITED = 2**60
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryNeed:
+    """Bytes a model takes: its weights, the KV cache of one conversation of `context` tokens, room to work in."""
+
+    weights: int
+    kv: int
+    context: int
+    working: int
+
+    @property
+    def total(self) -> int:
+        return self.weights + self.kv + self.working
+
+    def largest_context(self, memory: int) -> int:
+        """The longest context with which it would fit into `memory` bytes, 0 if none does."""
+        room = max(memory - self.weights - self.working, 0)
+        return room * self.context // self.kv
+
+
+def memory_need(config: ModelConfig, weights: int, context: int, itemsize: int) -> MemoryNeed:
+    """What a model needs. weights: bytes as they are computed with. itemsize: bytes of a number in the KV cache.
+
+    The working space holds, for each token of a chunk of the prompt, the stream and its norm, queries, keys and values,
+    both gates of the MLP, in that itemsize; and the logits of a batch's last tokens in float32.
+    """
+    hidden, heads = config.hidden_size, config.num_heads + 2 * config.num_kv_heads
+    inner = config.experts.intermediate_size * config.experts.per_token if config.experts else config.intermediate_size
+    per_token = 3 * hidden + 2 * heads * config.head_dim + 3 * inner
+    working = WORKING_TOKENS * per_token * itemsize + 8 * config.vocab_size * 4 + WORKING_BYTES
+    return MemoryNeed(weights, config.kv_numbers_per_token * context * itemsize, context, working)
+
+
+def require_memory(name: str, need: MemoryNeed, device: torch.device | str = "cpu") -> None:
+    """Raise OutOfMemory, with the figures and what would help, unless the device has `need.total` bytes free."""
+    free = available(device)
+    if need.total <= free:
+        return
+    context = need.largest_context(free)
+    # Below this, hardly a question and its answer fit: not worth suggesting.
+    smaller = f"a smaller context (--context {_round_down(context)} fits) or " if context >= 512 else ""
+    raise OutOfMemory(
+        f"{name} needs {gigabytes(need.total)} ({gigabytes(need.weights)} of weights, {gigabytes(need.kv)} of KV cache "
+        f"for {need.context:,} tokens and {gigabytes(need.working)} to work in), but {gigabytes(free)} are free: "
+        f"choose {smaller}a smaller model, or close other programs"
+    )
+
+
+def available(device: torch.device | str = "cpu", root: Path = Path("/")) -> int:
+    """Bytes that can still be had on a device without taking them from others.
+
+    On the CPU the least of: what the kernel says (page cache counts, since it gives way), what each control group
+    above this process leaves (a container's limit is one), and what its own limit of address space leaves.
+    root: where proc and sys are mounted.
+    """
+    if str(device).startswith("cuda"):
+        import torch
+
+        return torch.cuda.mem_get_info(device)[0]
+    return max(min([_system(root), *_control_groups(root), *_process_limit(root)]), 0)
+
+
+def gigabytes(count: int) -> str:
+    """Bytes in words, in decimal units."""
+    return f"{count / 1e9:,.1f} GB" if count >= 0.95e9 else f"{count / 1e6:,.0f} MB"
+
+
+def _round_down(context: int) -> int:
+    """To a number one would type."""
+    return context // 256 * 256
+
+
+def _system(root: Path) -> int:
+    fields = _fields(root / "proc/meminfo")
+    if "MemAvailable" in fields:
+        return fields["MemAvailable"] * 1024
+    import psutil  # elsewhere than on Linux
+
+    return psutil.virtual_memory().available
+
+
+def _control_groups(root: Path) -> Iterator[int]:
+    """Bytes left in each memory control group this process is in, https://docs.kernel.org/admin-guide/cgroup-v2.html."""
+    for line in _text(root / "proc/self/cgroup").splitlines():
+        hierarchy, _, rest = line.partition(":")
+        controllers, _, path = rest.partition(":")
+        if hierarchy == "0" and not controllers:
+            yield from _left(root / "sys/fs/cgroup", path, "memory.max", "memory.current", "")
+        elif "memory" in controllers.split(","):
+            mount = root / "sys/fs/cgroup/memory"
+            yield from _left(mount, path, "memory.limit_in_bytes", "memory.usage_in_bytes", "total_")
+
+
+def _left(mount: Path, path: str, limit_name: str, usage_name: str, prefix: str) -> Iterator[int]:
+    # A container often sees its own group mounted at the top, and a path of the host's: then only the top exists.
+    names = [name for name in path.split("/") if name not in ("", ".", "..")]
+    for depth in range(len(names) + 1):
+        group = mount.joinpath(*names[:depth])
+        limit, usage = _text(group / limit_name).strip(), _text(group / usage_name).strip()
+        if not limit.isdigit() or not usage.isdigit() or int(limit) >= UNLIMITED:
+            continue
+        stat = _fields(group / "memory.stat")
+        cache = stat.get(f"{prefix}active_file", 0) + stat.get(f"{prefix}inactive_file", 0)
+        yield int(limit) - int(usage) + cache
+
+
+def _process_limit(root: Path) -> Iterator[int]:
+    try:
+        import resource
+    except ImportError:  # Windows has no such limits
+        return
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    pages = _text(root / "proc/self/statm").split()
+    if limit != resource.RLIM_INFINITY and pages and pages[0].isdigit():
+        yield limit - int(pages[0]) * resource.getpagesize()
+
+
+def _fields(path: Path) -> dict[str, int]:
+    """The numbers of a file of lines like "Name: 12 kB" or "name 12"."""
+    fields: dict[str, int] = {}
+    for line in _text(path).splitlines():
+        words = line.replace(":", " ").split()
+        if len(words) >= 2 and words[1].isdigit():
+            fields[words[0]] = int(words[1])
+    return fields
+
+
+def _text(path: Path) -> str:
+    with contextlib.suppress(OSError, UnicodeDecodeError):
+        return path.read_text(encoding="ascii")
+    return ""
