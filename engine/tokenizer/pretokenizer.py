@@ -1,35 +1,28 @@
-"""How text is cut into words before bytes are joined: one pattern per family of tokenizers."""
+"""How text is cut into words before bytes are joined: the `pre_tokenizer` of each family's tokenizer.json."""
 
 from __future__ import annotations
 
-import unicodedata
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from functools import cached_property
-from itertools import groupby
+from typing import Any
 
 import regex
 import tiktoken
 
-_CONTRACTION = r"'(?:[sdmt]|ll|ve|re)"
-_CL100K = r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?\p{L}++|%s| ?[^\s\p{L}\p{N}]++[\r\n]*+|\s*[\r\n]+|\s+(?!\S)|\s"
-_LONG_MARKS = regex.compile(r"[^\p{ccc=0}]{32,}")
 _BYTES = {bytes([byte]): byte for byte in range(256)}
 
 
 @dataclass(frozen=True)
 class Pretokenizer:
-    """The rule one family of tokenizers cuts text by.
+    """One family's rule.
 
-    pattern: every match is a word; in the syntax of Rust's fancy-regex, which tiktoken uses. whole_words: a
-    word that is a token stays whole, whatever the merges say. normalize: what happens to text before.
-    add_bos: whether a text begins with BOS if the model file does not tell.
+    steps: those of tokenizer.json that cut, in the form of `_steps`. pattern: a pattern whose every match is a word,
+    in the syntax of Rust's fancy-regex, which tiktoken uses; None where no single pattern cuts the same words.
     """
 
-    pattern: str
-    whole_words: bool = False
-    normalize: Callable[[str], str] = field(default=str)
-    add_bos: bool = False
+    steps: tuple[tuple[str, ...], ...]
+    pattern: str | None
 
     def words(self, text: str) -> Iterator[str]:
         """Cut as tiktoken does, also where tiktoken's own regex engine runs out of stack.
@@ -41,27 +34,63 @@ class Pretokenizer:
         for match in self._regex.finditer(text.translate(stand_ins)):
             yield text[match.start() : match.end()]
 
+    def can_be_word(self, text: str) -> bool:
+        """Whether some text is cut so that this is one of its words."""
+        return self._regex.fullmatch(text) is not None
+
     @cached_property
     def _regex(self) -> regex.Pattern[str]:
+        assert self.pattern is not None
         return regex.compile(self.pattern)
 
+    @property
+    def json(self) -> dict[str, Any]:
+        """The `pre_tokenizer` of a tokenizer.json that cuts by this rule."""
+        parts = [_part(*step) for step in self.steps]
+        return parts[0] if len(parts) == 1 else {"type": "Sequence", "pretokenizers": parts}
 
-def _nfc(text: str) -> str:
-    """Unicode's NFC in linear time; CPython needs quadratic time to order a long run of combining marks."""
-    return unicodedata.normalize("NFC", _LONG_MARKS.sub(lambda run: _in_order(run.group()), text))
+
+def _part(kind: str, *pattern: str) -> dict[str, Any]:
+    if kind == "Digits":
+        return {"type": "Digits", "individual_digits": True}
+    if kind == "Split":
+        return {"type": "Split", "pattern": {"Regex": pattern[0]}, "behavior": "Isolated", "invert": False}
+    use_regex = kind == "GPT-2"
+    return {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": use_regex}
 
 
-def _in_order(marks: str) -> str:
-    runs = groupby(marks, key=lambda mark: unicodedata.combining(mark) > 0)
-    return "".join("".join(sorted(run, key=unicodedata.combining) if above else run) for above, run in runs)
+def _steps(pre_tokenizer: Any) -> Iterator[tuple[str, ...]]:
+    """The steps of a tokenizer.json's `pre_tokenizer` that cut; an unknown one by itself, as ("?",)."""
+    match pre_tokenizer:
+        case {"type": "Sequence", "pretokenizers": list(parts)}:
+            for part in parts:
+                yield from _steps(part)
+        case {"type": "Digits", "individual_digits": True}:
+            yield ("Digits",)
+        # Both keep every match as a word. What no match covers would be kept by the first and dropped by the second,
+        # but the patterns known here cover every text.
+        case {"type": "Split", "pattern": {"Regex": str(pattern)}, "behavior": "Isolated", **rest} if not rest.get(
+            "invert"
+        ):
+            yield ("Split", pattern)
+        case {"type": "Split", "pattern": {"Regex": str(pattern)}, "behavior": "Removed", "invert": True}:
+            yield ("Split", pattern)
+        case {"type": "ByteLevel", "add_prefix_space": False, **rest}:
+            yield ("GPT-2",) if rest.get("use_regex", True) else ("Bytes",)
+        case _:
+            yield ("?",)
+
+
+def recognised(pre_tokenizer: Any) -> Pretokenizer | None:
+    """The known rule that a tokenizer.json's `pre_tokenizer` spells, if any."""
+    return _BY_STEPS.get(tuple(_steps(pre_tokenizer)))
 
 
 def _stand_in(character: str) -> str:
-    """A Latin-1 character that tiktoken's tables put in the same class; white space stands for itself."""
-    if _LETTER.encode_ordinary(character):
-        return "à"
-    if _NUMBER.encode_ordinary(character):
-        return "²"
+    """An old character that tiktoken's tables put in the same class; white space stands for itself."""
+    for encoding, stand_in in _CLASSES.items():
+        if encoding.encode_ordinary(character):
+            return stand_in
     return character if character.isspace() else "¤"
 
 
@@ -69,17 +98,63 @@ def _class(pattern: str) -> tiktoken.Encoding:
     return tiktoken.Encoding(pattern, pat_str=pattern, mergeable_ranks=_BYTES, special_tokens={})
 
 
-_LETTER = _class(r"\p{L}")
-_NUMBER = _class(r"\p{N}")
-
-# Keyed by `tokenizer.ggml.pre`, the names llama.cpp's converter writes. Each is the `pre_tokenizer` of the
-# family's tokenizer.json, rewritten so that tiktoken, which has one pattern and no sequence of steps, cuts
-# the same words; possessive quantifiers keep the matching linear. tests/engine/test_pretokenizer.py holds
-# each against `tokenizers`.
-PRETOKENIZERS = {
-    # Digits(individual_digits=True), then ByteLevel's GPT-2 pattern.
-    "smollm": Pretokenizer(rf"\p{{N}}|{_CONTRACTION}| ?\p{{L}}++| ?[^\s\p{{L}}\p{{N}}]++|\s+(?![^\s\p{{N}}])|\s"),
-    "gpt-2": Pretokenizer(rf"{_CONTRACTION}| ?\p{{L}}++| ?\p{{N}}++| ?[^\s\p{{L}}\p{{N}}]++|\s+(?!\S)|\s"),
-    "llama-bpe": Pretokenizer(_CL100K % r"\p{N}{1,3}", whole_words=True, add_bos=True),
-    "qwen2": Pretokenizer(_CL100K % r"\p{N}", normalize=_nfc),
+# The classes that a known pattern asks for, each with a character that has always been in it.
+_CLASSES: Mapping[tiktoken.Encoding, str] = {
+    _class(r"\p{Lu}"): "À",
+    _class(r"\p{Ll}"): "à",
+    _class(r"\p{Lt}"): "ǅ",
+    _class(r"\p{Lm}"): "ʰ",
+    _class(r"\p{Lo}"): "ª",
+    _class(r"\p{M}"): "\u0301",
+    _class(r"\p{N}"): "²",
 }
+
+# The patterns of tokenizer.json. After each stands the same cut for tiktoken: one pattern, with possessive quantifiers
+# to keep the matching linear. tests/engine/test_pretokenizer.py holds each pair against the other.
+_SUFFIX = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)"
+_ENGLISH = rf"{_SUFFIX}|[^\r\n\p{{L}}\p{{N}}]?\p{{L}}+|%s| ?[^\s\p{{L}}\p{{N}}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+_FAST_ENGLISH = (
+    r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?\p{L}++|%s| ?[^\s\p{L}\p{N}]++[\r\n]*+|\s*[\r\n]+|\s+(?!\S)|\s"
+)
+_UPPER, _LOWER = r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]", r"[\p{Ll}\p{Lm}\p{Lo}\p{M}]"
+_CASED = (
+    rf"[^\r\n\p{{L}}\p{{N}}]?{_UPPER}*{_LOWER}+%s|[^\r\n\p{{L}}\p{{N}}]?{_UPPER}+{_LOWER}*%s|%s"
+    r"| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+_O200K = _CASED % (_SUFFIX + "?", _SUFFIX + "?", r"\p{N}{1,3}")
+_TEKKEN = _CASED % ("", "", r"\p{N}")
+_MARKED = (
+    rf"{_SUFFIX}|[^\r\n\p{{L}}\p{{N}}]?[\p{{L}}\p{{M}}]+|\p{{N}}| ?[^\s\p{{L}}\p{{M}}\p{{N}}]+[\r\n]*"
+    r"|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+# What ByteLevel(use_regex=True) cuts by.
+_CONTRACTION = r"'(?:[sdmt]|ll|ve|re)"
+_WORDS = rf"{_CONTRACTION}| ?\p{{L}}++| ?\p{{N}}++| ?[^\s\p{{L}}\p{{N}}]++|\s+(?!\S)|\s"
+
+GPT2 = Pretokenizer((("GPT-2",),), _WORDS)
+# White space before a digit ends in a word of its own: the first step has cut the digit off.
+DIGITS = Pretokenizer(
+    (("Digits",), ("GPT-2",)),
+    rf"\p{{N}}|{_CONTRACTION}| ?\p{{L}}++| ?[^\s\p{{L}}\p{{N}}]++|\s+(?![^\s\p{{N}}])|\s",
+)
+LLAMA3 = Pretokenizer((("Split", _ENGLISH % r"\p{N}{1,3}"), ("Bytes",)), _FAST_ENGLISH % r"\p{N}{1,3}")
+QWEN2 = Pretokenizer((("Split", _ENGLISH % r"\p{N}"), ("Bytes",)), _FAST_ENGLISH % r"\p{N}")
+QWEN35 = Pretokenizer((("Split", _MARKED), ("Bytes",)), _MARKED)
+GPT4O = Pretokenizer((("Split", _O200K), ("Bytes",)), _O200K)
+TEKKEN = Pretokenizer((("Split", _TEKKEN), ("Bytes",)), _TEKKEN)
+DEEPSEEK3 = Pretokenizer(
+    (
+        ("Split", r"\p{N}{1,3}"),
+        ("Split", "[一-龥\u3040-ゟ゠-ヿ]+"),
+        (
+            "Split",
+            (
+                r"""[!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+"""
+                r"""| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"""
+            ),
+        ),
+        ("Bytes",),
+    ),
+    None,
+)
+_BY_STEPS = {rule.steps: rule for rule in (GPT2, DIGITS, LLAMA3, QWEN2, QWEN35, GPT4O, TEKKEN, DEEPSEEK3)}
