@@ -18,12 +18,13 @@ from engine.families import (
     qwen3,
     qwen3_moe,
     smollm3,
+    starcoder2,
 )
 from engine.families.family import Family
 
 MODULES = (
     *(gpt2, llama, mistral, mixtral, smollm3, qwen2, qwen3, qwen3_moe),
-    *(gemma2, gemma3, phi3, olmo2, olmoe, granite),
+    *(gemma2, gemma3, phi3, olmo2, olmoe, granite, starcoder2),
 )
 FAMILIES: tuple[Family, ...] = tuple(module.FAMILY for module in MODULES)
 

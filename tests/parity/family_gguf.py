@@ -34,6 +34,7 @@ ARCHITECTURES = {
     "olmo2": "olmo2",
     "olmoe": "olmoe",
     "granite": "granite",
+    "starcoder2": "starcoder2",
 }
 INTERLEAVED = {"llama", "mistral", "mixtral", "smollm3", "granite"}
 EXPERT = re.compile(r"(.*\.experts)\.(\d+)\.(\w+)\.weight")
@@ -74,7 +75,10 @@ def _add_settings(writer: GGUFWriter, config: Any) -> None:
         return
     writer.add_feed_forward_length(config.intermediate_size)
     writer.add_head_count_kv(config.num_key_value_heads)
-    writer.add_layer_norm_rms_eps(config.rms_norm_eps)
+    if config.model_type == "starcoder2":
+        writer.add_layer_norm_eps(config.norm_epsilon)
+    else:
+        writer.add_layer_norm_rms_eps(config.rms_norm_eps)
     writer.add_key_length(head_dim)
     writer.add_value_length(head_dim)
     _add_rope(writer, config, head_dim)

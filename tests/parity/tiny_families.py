@@ -101,6 +101,7 @@ VARIANTS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     ),
     "olmo2": ("olmo2", {}),
     "olmoe": ("olmoe", {"num_experts": 8, "num_experts_per_tok": 3, "num_key_value_heads": 4}),
+    "starcoder2": ("starcoder2", {"sliding_window": 24, "tie_word_embeddings": True}),
     "granite": (
         "granite",
         {
