@@ -4,22 +4,30 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from hashlib import blake2b
 from typing import Any, Protocol
 
-from app.backend import Backend
+from app.backend import Backend, BackendRun
+from app.context import ANSWER_SHARE, CONTEXT_FROM, OUT_OF_CONTEXT, Sight, TokenCounts, see
 from app.errors import AppError
 from app.live import LiveRun
 from app.saver import SAVE_TOKENS, Saver
 from app.store import Message
 from app.store.messages import Growth
-from app.store.records import Status
+from app.store.records import ContextPolicy, Status
 from app.store.tokens import ALTERNATIVES
 from engine import ContextOverflow, EngineError, Sampling
 
 MODEL_POLL_SECONDS = 0.1
-# In `extra` of an answer whose question did not fit.
-OUT_OF_CONTEXT = "out_of_context"
+# In `extra` of an answer: the system prompt it was made with; the digest of its prompt's token ids; where it was
+# continued, as numbers of tokens; and how many of its first characters no tokens are kept for, as they were written
+# by hand or by another model.
+SYSTEM_PROMPT = "system_prompt"
+PROMPT_DIGEST = "prompt_digest"
+CONTINUED_AT = "continued_at"
+WITHOUT_TOKENS = "characters_without_tokens"
 
 log = logging.getLogger(__name__)
 
@@ -41,11 +49,27 @@ class ModelSource(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What an answer is an answer to.
+
+    path: the messages before it, from the root. begins: where the last prompt of the path began, if older messages
+    were dropped from it. continued: the answer itself, to go on with.
+    """
+
+    path: Sequence[Message]
+    system_prompt: str
+    policy: ContextPolicy
+    sampling: Sampling
+    begins: str | None = None
+    continued: Message | None = None
+
+
 class Answer(threading.Thread):
     """The thread that writes one answer, from waiting for the model to the last save.
 
-    messages: what the model is asked. extra: the message's `extra` column so far. However it goes, the
-    message in the store ends with a status other than `streaming`, and the live run is done.
+    extra: the message's `extra` column so far. ended: called at the very end. However it goes, the message in the
+    store ends with a status other than `streaming`, and the live run is done.
     """
 
     def __init__(
@@ -53,18 +77,19 @@ class Answer(threading.Thread):
         live: LiveRun,
         models: ModelSource,
         saver: Saver,
-        *,
-        messages: Sequence[dict[str, str]],
-        sampling: Sampling,
+        counts: TokenCounts,
+        question: Question,
         extra: dict[str, Any],
+        ended: Callable[[Answer], None] = lambda answer: None,
     ) -> None:
         super().__init__(name=f"answer-{live.message_id}", daemon=True)
         self.live = live
         self._models = models
         self._saver = saver
-        self._messages = messages
-        self._sampling = sampling.replace(logprobs=ALTERNATIVES)
+        self._counts = counts
+        self._question = replace(question, sampling=question.sampling.replace(logprobs=ALTERNATIVES))
         self._extra = extra
+        self._ended = ended
 
     def run(self) -> None:
         live, error = self.live, None
@@ -84,23 +109,66 @@ class Answer(threading.Thread):
 
     def finish(self, status: Status, error: str | None) -> None:
         """Save the answer as it will stay and end the live run."""
+        continued = self._question.continued
+        if continued and status == "error" and not self.live.grown:
+            # It could not be continued; what there is of it is as good as before.
+            status = continued.status
         extra = self._extra | ({"error": error} if error else {})
         columns = self.live.columns() | {"status": status, "extra": extra}
         not_saved = self._saver.finish(self.live, Growth(self.live.message_id, columns))
         self.live.finish(error or not_saved)
+        self._ended(self)
 
     def _write(self) -> Status:
         backend = self._backend()
         if backend is None:
             return self.live.cancelled or "stopped"
-        run = backend.chat(self._messages, self._sampling)
-        self.live.attach(run, backend.info)
+        run = self._ask(backend)
         for step in run:
             if self.live.push(step) >= SAVE_TOKENS:
                 self._saver.hurry()
         if self.live.finish_reason is None:
             raise EngineError("the engine ended the answer without a reason: try again")
         return (self.live.cancelled or "stopped") if self.live.finish_reason == "cancelled" else "complete"
+
+    def _ask(self, backend: Backend) -> BackendRun:
+        """Begin the run and follow it."""
+        question, continued = self._question, self._question.continued
+        sampling = question.sampling
+        tokens = self.live.token_ids
+        if continued is None:
+            sight = self._see(backend)
+            run = backend.chat(sight.prompt, sampling)
+            self._extra[PROMPT_DIGEST] = _digest(run.prompt)
+        elif tokens and continued.model_digest == backend.info.digest:
+            sight = self._see(backend, answer_tokens=len(tokens), room=1)
+            run = backend.generate(backend.chat_tokens(sight.prompt), sampling, answer=tokens)
+            self._extra[CONTINUED_AT] = [*continued.extra.get(CONTINUED_AT, ()), len(tokens)]
+        else:
+            sight = self._see(backend, answer_tokens=len(backend.tokenize(continued.content)))
+            run = backend.chat([*sight.prompt, {"role": "assistant", "content": continued.content}], sampling)
+            self._extra |= {WITHOUT_TOKENS: len(continued.content), PROMPT_DIGEST: _digest(run.prompt)}
+            self.live.attach(run, backend.info, from_text=True)
+            return run
+        if sight.begins:
+            self._extra[CONTEXT_FROM] = sight.begins
+        self.live.attach(run, backend.info)
+        return run
+
+    def _see(self, backend: Backend, answer_tokens: int = 0, room: int | None = None) -> Sight:
+        question = self._question
+        if room is None and question.sampling.max_tokens is not None:
+            room = min(question.sampling.max_tokens, int(backend.info.context * ANSWER_SHARE))
+        return see(
+            question.path,
+            system_prompt=question.system_prompt,
+            policy=question.policy,
+            backend=backend,
+            counts=self._counts,
+            begins=question.begins,
+            answer_tokens=answer_tokens,
+            room=room,
+        )
 
     def _backend(self) -> Backend | None:
         """The model, as soon as it is ready; None if the run is cancelled before."""
@@ -115,17 +183,6 @@ class Answer(threading.Thread):
         return None
 
 
-def prompt(system_prompt: str, path: Sequence[Message]) -> list[dict[str, str]]:
-    """What the model is asked: the system prompt, if any, and the path.
-
-    Answers that failed or are empty are left out; stopped and interrupted ones stay as far as they got. So is a
-    question that did not fit, once another follows: otherwise nothing could be asked after it.
-    """
-    messages = [{"role": "system", "content": system_prompt}] if system_prompt.strip() else []
-    unfit = {message.parent_id for message in path if message.extra.get(OUT_OF_CONTEXT)}
-    for message in path:
-        if message.id in unfit:
-            continue
-        if message.role != "assistant" or (message.content and message.status != "error"):
-            messages.append({"role": message.role, "content": message.content})
-    return messages
+def _digest(prompt: Sequence[int]) -> str:
+    """Of a prompt's token ids, so that it can be told later whether it is made again."""
+    return blake2b(b"".join(id.to_bytes(4, "little") for id in prompt), digest_size=16).hexdigest()

@@ -2,56 +2,43 @@
 
 from __future__ import annotations
 
-import logging
-import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from time import monotonic
 from typing import Any
 
-from app.answer import Answer, ModelSource, prompt
+from app.answer import SYSTEM_PROMPT, ModelSource, Question
+from app.answers import Answers
+from app.backend import Backend
+from app.chat_errors import (
+    MAX_CHARACTERS,
+    ChatError,
+    ConversationBusy,
+    EmptyMessage,
+    MessageTooLong,
+)
+from app.context import CONTEXT_FROM, Sight, see
 from app.errors import AppError
+from app.layers import Layers, layers_of
 from app.live import LiveRun
-from app.saver import Saver
-from app.store import Conversation, NotFound, Store
-from app.store.messages import Growth
-from app.store.presets import DEFAULT_ID, plain_settings
+from app.store import Conversation, Message, NotFound, Store
+from app.store.events import EDIT_MESSAGE
+from app.store.presets import plain_settings
 from app.store.text import storable
-from engine import Sampling
+from app.titles import title_of
+from engine import ContextOverflow, Sampling
 
-MAX_CHARACTERS = 1_000_000
-TITLE_CHARACTERS = 48
-KEEP_SECONDS = 60.0
+__all__ = [
+    "MAX_CHARACTERS",
+    "ChatError",
+    "Chats",
+    "ConversationBusy",
+    "EmptyMessage",
+    "MessageTooLong",
+    "Sent",
+]
 
-log = logging.getLogger(__name__)
-
-
-class ChatError(AppError):
-    """A message that cannot be taken."""
-
-
-class EmptyMessage(ChatError):
-    """Nothing but white space."""
-
-    def __init__(self) -> None:
-        super().__init__("the message is empty: type something first")
-
-
-class MessageTooLong(ChatError):
-    """More characters than a message may have."""
-
-    def __init__(self, characters: int) -> None:
-        super().__init__(
-            f"the message has {characters:,} characters, but at most {MAX_CHARACTERS:,} are possible: "
-            "shorten it or send it in parts"
-        )
-
-
-class ConversationBusy(ChatError):
-    """The conversation's last answer is still being written."""
-
-    def __init__(self) -> None:
-        super().__init__("this conversation is still being answered: wait for the end, or stop it first")
+# How an answer may have ended that can be continued.
+UNFINISHED = frozenset({"stopped", "interrupted", "error"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,16 +54,15 @@ class Chats:
     """Takes messages and has them answered, one answer at a time in a conversation, many side by side.
 
     A message is in the store before the model is asked. An answer runs on a thread of its own, whoever looks
-    at it, until it ends or is stopped. Safe to use from any thread.
+    at it, until it ends or is stopped. Nothing that is changed or made again replaces what was there: it is a new
+    branch beside it. Safe to use from any thread. Methods that take an id raise NotFound, also for what is in the
+    trash.
     """
 
     def __init__(self, store: Store, models: ModelSource) -> None:
+        self.answers = Answers(store, models)
         self._store = store
         self._models = models
-        self._saver = Saver(store)
-        self._lock = threading.Lock()
-        self._answers: dict[str, Answer] = {}
-        self._closed = False
 
     def send(
         self,
@@ -93,36 +79,120 @@ class Chats:
         conversation keeps what it has. Raises EmptyMessage, MessageTooLong, ConversationBusy, NotFound,
         InvalidSampling; nothing is stored then.
         """
-        text = storable(text)
-        if not text.strip():
-            raise EmptyMessage
-        if len(text) > MAX_CHARACTERS:
-            raise MessageTooLong(len(text))
-        with self._lock:
-            self._admit(conversation_id)
+        text = _checked(text)
+        with self.answers.lock:
+            self.answers.admit(conversation_id)
             with self._store.transaction():
                 conversation = self._conversation(conversation_id, text, settings, system_prompt, preset_id)
                 question = self._store.messages.add(
                     conversation.id, parent_id=conversation.current_message_id, role="user", content=text
                 )
-                answer = self._begin(conversation, question.id)
-            self._start(answer)
-        return Sent(conversation.id, question.id, answer.live.message_id)
+                begin = self._begin(conversation, question.id, {})
+            return begin()
 
-    def regenerate(self, message_id: str) -> Sent:
-        """Answer again beside an answer, with the conversation's present settings; the old one is kept.
+    def regenerate(self, message_id: str, settings: Mapping[str, Any] | None = None) -> Sent:
+        """Answer again beside an answer, or below a message of the user's; what was there is kept.
 
-        Raises NotFound, ConversationBusy, InvalidSampling, ChatError for a message that is no answer.
+        settings: over the conversation's, for this once. Raises ConversationBusy, InvalidSampling.
         """
-        message = self._store.messages.get(message_id)
-        if message.role != "assistant":
-            raise ChatError("only an answer can be made again: choose one of the model's messages")
-        with self._lock:
-            self._admit(message.conversation_id)
+        message = self._store.branches.present(message_id)
+        asked = message.parent_id if message.role == "assistant" else message.id
+        with self.answers.lock:
+            self.answers.admit(message.conversation_id)
             with self._store.transaction():
-                answer = self._begin(self._existing(message.conversation_id), message.parent_id)
-            self._start(answer)
-        return Sent(message.conversation_id, message.parent_id, answer.live.message_id)
+                begin = self._begin(self._existing(message.conversation_id), asked, settings or {})
+            return begin()
+
+    def edit(self, message_id: str, text: str) -> Sent:
+        """Write a message anew, as a branch of its own; the old one stays with all that follows it.
+
+        A message of the user's is answered again; an answer is kept as it was written, marked as edited, and its own
+        id is that of the answer then. Raises EmptyMessage, MessageTooLong, ConversationBusy.
+        """
+        text = _checked(text)
+        old = self._store.branches.present(message_id)
+        with self.answers.lock:
+            self.answers.admit(old.conversation_id)
+            with self._store.transaction():
+                conversation = self._existing(old.conversation_id)
+                new = self._store.messages.add(
+                    old.conversation_id, parent_id=old.parent_id, role=old.role, content=text, edited=True
+                )
+                self._store.events.add(
+                    EDIT_MESSAGE,
+                    conversation.id,
+                    {"current_message_id": conversation.current_message_id},
+                    {"message_id": new.id},
+                )
+                if old.role != "user":
+                    return Sent(conversation.id, old.parent_id, new.id)
+                begin = self._begin(conversation, new.id, {})
+            return begin()
+
+    def continue_answer(self, message_id: str) -> Sent:
+        """Go on with an answer that was stopped, cut off or interrupted, from its exact tokens.
+
+        With the settings and the seed it was begun with. An answer without tokens, or of another model, is continued
+        from its text. Raises ConversationBusy; ChatError for an answer that is complete.
+        """
+        message = self._store.branches.present(message_id)
+        if not can_continue(message):
+            raise ChatError("this answer is complete: only one that was stopped, cut off or interrupted can go on")
+        with self.answers.lock:
+            self.answers.admit(message.conversation_id)
+            with self._store.transaction():
+                message = self._store.messages.get(message_id)
+                conversation = self._existing(message.conversation_id)
+                path = self._path(conversation, message.parent_id)
+                extra = {name: value for name, value in message.extra.items() if name != "error"}
+                question = Question(
+                    path,
+                    str(extra.get(SYSTEM_PROMPT, "")) if message.model else conversation.system_prompt,
+                    conversation.context_policy,
+                    self._settings_of_answer(conversation, message),
+                    begins=extra.get(CONTEXT_FROM),
+                    continued=message,
+                )
+                self._store.messages.update(message.id, status="streaming")
+                self._store.branches.show(message.id)
+            self.answers.start(message, question, extra)
+        return Sent(message.conversation_id, message.parent_id, message.id)
+
+    def delete(self, message_id: str, *, subtree: bool = True) -> str:
+        """Put a message into the trash; id of the event to undo. See `Branches.delete`. Raises ConversationBusy."""
+        message = self._store.branches.present(message_id)
+        with self.answers.lock:
+            self.answers.admit(message.conversation_id)
+            return self._store.branches.delete(message_id, subtree=subtree)
+
+    def fork(self, message_id: str) -> Conversation:
+        """A new conversation that begins with the path to a message, as a copy."""
+        message = self._store.branches.present(message_id)
+        return self._copy(message.conversation_id, message.id)
+
+    def duplicate(self, conversation_id: str) -> Conversation:
+        """A copy of a conversation with all its branches."""
+        return self._copy(conversation_id, None)
+
+    def settings_of(self, conversation_id: str) -> Layers:
+        """The conversation's settings by layer, and all together; without the model's layer while none is loaded."""
+        return self._layers(self._existing(conversation_id), {})
+
+    def context_of(self, conversation_id: str) -> Sight:
+        """What the model will see of the current path with the next message, as far as that is known before it."""
+        conversation = self._existing(conversation_id)
+        path = self._path(conversation, conversation.current_message_id)
+        arguments: dict[str, Any] = {
+            "system_prompt": conversation.system_prompt,
+            "policy": conversation.context_policy,
+            "counts": self.answers.counts,
+            "begins": _begins(path),
+        }
+        try:
+            return see(path, backend=self._backend(), **arguments)
+        except ContextOverflow:
+            # The last turn alone is too long; which older ones were dropped is still true.
+            return see(path, backend=None, **arguments)
 
     def stop(self, conversation_id: str) -> bool:
         """End the conversation's answer, in whatever phase; what there is of it is kept. False if none
@@ -135,49 +205,15 @@ class Chats:
 
     def live(self, message_id: str) -> LiveRun | None:
         """The run of an answer, if it is under way or ended within the last minute."""
-        with self._lock:
-            answer = self._answers.get(message_id)
-            return answer.live if answer else None
+        return self.answers.live(message_id)
 
     def live_in(self, conversation_id: str) -> LiveRun | None:
         """The run that is under way in a conversation."""
-        with self._lock:
-            return self._running_in(conversation_id)
+        return self.answers.live_in(conversation_id)
 
     def close(self, timeout: float = 5.0) -> None:
         """Take no more messages, end the answers under way and save what there is, marked interrupted."""
-        deadline = monotonic() + timeout
-        with self._lock:
-            self._closed = True
-            answers = list(self._answers.values())
-        for answer in answers:
-            answer.live.cancel("interrupted")
-        for answer in answers:
-            if answer.ident is not None:
-                answer.join(max(0.0, deadline - monotonic()))
-        self._saver.close()
-        late = [answer.live for answer in answers if not answer.live.done]
-        if late:
-            log.error("%d answers did not end within %g s and are saved as they are", len(late), timeout)
-            self._store.messages.grow(
-                [Growth(live.message_id, live.columns() | {"status": "interrupted"}) for live in late]
-            )
-
-    def _admit(self, conversation_id: str | None) -> None:
-        if self._closed:
-            raise ChatError("Fireside is shutting down: start it again to go on")
-        if conversation_id is not None and self._running_in(conversation_id):
-            raise ConversationBusy
-        for message_id, answer in list(self._answers.items()):
-            finished_at = answer.live.finished_at
-            if finished_at is not None and finished_at < monotonic() - KEEP_SECONDS:
-                del self._answers[message_id]
-
-    def _running_in(self, conversation_id: str) -> LiveRun | None:
-        for answer in self._answers.values():
-            if answer.live.conversation_id == conversation_id and not answer.live.done:
-                return answer.live
-        return None
+        self.answers.close(timeout)
 
     def _existing(self, conversation_id: str) -> Conversation:
         conversation = self._store.conversations.get(conversation_id)
@@ -196,11 +232,15 @@ class Chats:
         conversations = self._store.conversations
         if conversation_id is None:
             return conversations.create(
-                title=title_of(text), system_prompt=system_prompt, preset_id=preset_id, settings=settings
+                title=title_of(text),
+                title_by="first words",
+                system_prompt=system_prompt,
+                preset_id=preset_id,
+                settings=settings,
             )
         conversation = self._existing(conversation_id)
         if not conversation.title:
-            conversations.rename(conversation_id, title_of(text))
+            conversations.suggest_title(conversation_id, title_of(text), "first words")
         return conversations.configure(
             conversation_id,
             system_prompt=system_prompt or conversation.system_prompt,
@@ -208,11 +248,11 @@ class Chats:
             settings=conversation.settings if settings is None else settings,
         )
 
-    def _begin(self, conversation: Conversation, parent_id: str | None) -> Answer:
-        """Add an empty answer below a message; to be started when the transaction around has committed."""
-        sampling = self._sampling(conversation)
-        path = self._store.messages.path(conversation.id, leaf_id=parent_id) if parent_id else []
-        extra = {"system_prompt": conversation.system_prompt} if conversation.system_prompt else {}
+    def _begin(self, conversation: Conversation, parent_id: str | None, once: Mapping[str, Any]) -> Callable[[], Sent]:
+        """Add an empty answer below a message; returns what starts it once the transaction has committed."""
+        sampling = self._layers(conversation, once).effective
+        path = self._path(conversation, parent_id)
+        extra = {SYSTEM_PROMPT: conversation.system_prompt} if conversation.system_prompt else {}
         message = self._store.messages.add(
             conversation.id,
             parent_id=parent_id,
@@ -221,32 +261,69 @@ class Chats:
             settings=plain_settings(sampling.to_dict()),
             extra=extra,
         )
-        return Answer(
-            LiveRun(conversation.id, message.id),
-            self._models,
-            self._saver,
-            messages=prompt(conversation.system_prompt, path),
-            sampling=sampling,
-            extra=extra,
+        question = Question(
+            path, conversation.system_prompt, conversation.context_policy, sampling, begins=_begins(path)
         )
 
-    def _start(self, answer: Answer) -> None:
-        self._answers[answer.live.message_id] = answer
+        def begin() -> Sent:
+            self.answers.start(message, question, extra)
+            return Sent(conversation.id, parent_id, message.id)
+
+        return begin
+
+    def _path(self, conversation: Conversation, leaf_id: str | None) -> list[Message]:
+        return self._store.messages.path(conversation.id, leaf_id=leaf_id) if leaf_id else []
+
+    def _layers(self, conversation: Conversation, once: Mapping[str, Any]) -> Layers:
+        backend = self._backend()
+        return layers_of(self._store, conversation, backend.info if backend else None, once)
+
+    def _settings_of_answer(self, conversation: Conversation, message: Message) -> Sampling:
+        if not message.settings:
+            return self._layers(conversation, {}).effective
+        seed = {} if message.seed is None else {"seed": message.seed}
+        return Sampling.from_dict(message.settings | seed)
+
+    def _backend(self) -> Backend | None:
+        """The model, if it is loaded."""
         try:
-            answer.start()
-        except RuntimeError as error:
-            answer.finish("error", f"the answer could not be started ({error}): try again when others ended")
+            return self._models.backend(timeout=0)
+        except AppError:
+            return None
 
-    def _sampling(self, conversation: Conversation) -> Sampling:
-        preset = self._store.presets.get(conversation.preset_id or DEFAULT_ID)
-        return Sampling.from_dict(preset.settings | conversation.settings)
+    def _copy(self, conversation_id: str, leaf_id: str | None) -> Conversation:
+        store = self._store
+        with store.transaction():
+            original = self._existing(conversation_id)
+            copy = store.conversations.create(
+                title=original.title,
+                title_by=original.title_by,
+                system_prompt=original.system_prompt,
+                preset_id=original.preset_id,
+                settings=original.settings,
+            )
+            store.conversations.set_context_policy(copy.id, original.context_policy)
+            store.conversations.tag(copy.id, store.conversations.tags(original.id))
+            store.branches.copy(original.id, copy.id, leaf_id=leaf_id)
+            return store.conversations.get(copy.id)
 
 
-def title_of(text: str) -> str:
-    """The first words of a message as a title of at most 48 characters."""
-    title = " ".join(text[: 20 * TITLE_CHARACTERS].split())
-    if len(title) <= TITLE_CHARACTERS:
-        return title
-    # Where there is no space to cut at, as in Chinese, the characters themselves are cut.
-    words = title[:TITLE_CHARACTERS].rpartition(" ")[0] or title[: TITLE_CHARACTERS - 1]
-    return words.rstrip(" ,;:.-") + "…"
+def can_continue(message: Message) -> bool:
+    """Whether an answer ended before its end, and there is something of it."""
+    cut = message.status in UNFINISHED or (message.status == "complete" and message.finish_reason == "length")
+    return message.role == "assistant" and bool(message.content) and cut
+
+
+def _begins(path: list[Message]) -> str | None:
+    """Where the prompt of the path's last answer began, if older messages were dropped from it."""
+    answers = [message for message in path if message.role == "assistant"]
+    return answers[-1].extra.get(CONTEXT_FROM) if answers else None
+
+
+def _checked(text: str) -> str:
+    text = storable(text)
+    if not text.strip():
+        raise EmptyMessage
+    if len(text) > MAX_CHARACTERS:
+        raise MessageTooLong(len(text))
+    return text

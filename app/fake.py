@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import codecs
 import math
 import threading
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from secrets import randbits
 from time import perf_counter
-from typing import Literal
+from typing import Any, Literal
 
 from app.backend import Message
-from engine import ContextOverflow, EngineClosed, EngineError, EngineInfo, Sampling, Stats, Step
+from engine import ContextOverflow, EngineClosed, EngineError, EngineInfo, InvalidPrompt, Sampling, Stats, Step
 from engine.run import Phase
 
 VOCABULARY = 50_000
-Script = Sequence[str] | Callable[[Sequence[Message]], Sequence[str]]
+Piece = str | bytes
+Script = Sequence[Piece] | Callable[[Sequence[Message]], Sequence[Piece]]
 
 
-def token_of(text: str) -> int:
+def token_of(piece: Piece) -> int:
     """The token id of a piece of text: its checksum, within the vocabulary."""
-    return zlib.crc32(text.encode("utf-8", "replace")) % VOCABULARY
+    return zlib.crc32(_bytes(piece)) % VOCABULARY
+
+
+def _bytes(piece: Piece) -> bytes:
+    return piece.encode("utf-8", "surrogatepass") if isinstance(piece, str) else piece
 
 
 class ScriptedBackend:
@@ -42,12 +48,14 @@ class ScriptedBackend:
         error_at: int | None = None,
         context: int = 2048,
         name: str = "scripted",
+        recommended: Mapping[str, Any] | None = None,
     ) -> None:
         self.script = script
         self.pace = pace
         self.error = error
         self.error_at = error_at
         self.requests: list[tuple[Sequence[Message], Sampling]] = []
+        self._prompts: dict[tuple[int, ...], Sequence[Message]] = {}
         self.closed = threading.Event()
         self.info = EngineInfo(
             name=name,
@@ -61,24 +69,40 @@ class ScriptedBackend:
             kernels="scripted",
             digest="0" * 64,
             version="0",
+            recommended=recommended or {},
         )
 
     def chat(self, messages: Sequence[Message], sampling: Sampling = Sampling()) -> ScriptedRun:  # noqa: B008
         """Begin an answer; raises `error`, ContextOverflow or EngineClosed."""
+        return self.generate(self.chat_tokens(messages), sampling)
+
+    def generate(self, prompt: Sequence[int], sampling: Sampling, *, answer: Sequence[int] = ()) -> ScriptedRun:
+        """Begin or continue an answer to a prompt of `chat_tokens`; raises as `chat`, and InvalidPrompt for another
+        prompt, or an answer that the script does not begin with."""
         if self.closed.is_set():
             raise EngineClosed("the engine is closed: start it again")
+        messages = self._prompts.get(tuple(prompt))
+        if messages is None:
+            raise InvalidPrompt("the script knows no such prompt")
         self.requests.append((messages, sampling))
         if self.error is not None and self.error_at is None:
             raise self.error
-        prompt = tuple(self.chat_tokens(messages))
-        if len(prompt) + 1 > self.info.context:
-            raise ContextOverflow(len(prompt) + 1, self.info.context)
+        if len(prompt) + len(answer) + 1 > self.info.context:
+            raise ContextOverflow(len(prompt) + len(answer) + 1, self.info.context)
         pieces = self.script(messages) if callable(self.script) else self.script
-        return ScriptedRun(self, prompt, pieces, sampling)
+        if list(answer) != [token_of(piece) for piece in pieces[: len(answer)]]:
+            raise InvalidPrompt("the script has another answer")
+        return ScriptedRun(self, (*prompt, *answer), pieces, sampling, len(answer))
 
     def chat_tokens(self, messages: Sequence[Message]) -> list[int]:
         """A token for each message's role and for each of its words."""
-        return [token_of(word) for message in messages for word in (message["role"], *message["content"].split())]
+        tokens = [token_of(word) for message in messages for word in (message["role"], *message["content"].split())]
+        self._prompts[tuple(tokens)] = messages
+        return tokens
+
+    def tokenize(self, text: str) -> list[int]:
+        """A token for each word."""
+        return [token_of(word) for word in text.split()]
 
     def close(self) -> None:
         """Runs under way end with EngineClosed at their next token; calling it again does nothing."""
@@ -86,17 +110,24 @@ class ScriptedBackend:
 
 
 class ScriptedRun:
-    """An answer of ScriptedBackend; conforms to `app.backend.BackendRun`."""
+    """An answer of ScriptedBackend from its piece number `done` on; conforms to `app.backend.BackendRun`."""
 
     def __init__(
-        self, backend: ScriptedBackend, prompt: tuple[int, ...], pieces: Sequence[str], sampling: Sampling
+        self,
+        backend: ScriptedBackend,
+        prompt: tuple[int, ...],
+        pieces: Sequence[Piece],
+        sampling: Sampling,
+        done: int = 0,
     ) -> None:
         self.prompt = prompt
         self.phase: Phase = "queued"
         seed = randbits(63) if sampling.seed is None else sampling.seed
         self.stats = Stats(prompt_tokens=len(prompt), seed=seed)
+        self._decoder = codecs.getincrementaldecoder("utf-8")("surrogatepass")
+        self.begun = "".join(self._decoder.decode(_bytes(piece)) for piece in pieces[:done])
         self._backend = backend
-        self._pieces = pieces
+        self._pieces = pieces[done:]
         self._sampling = sampling
         self._cancelled = threading.Event()
 
@@ -132,14 +163,21 @@ class ScriptedRun:
         if self.phase != "done":
             self.phase = "done"
             reason = "cancelled" if self._cancelled.is_set() else "stop"
-            yield Step(token=None, text="", logprob=0.0, finish_reason=reason)
+            yield Step(token=None, text=self._rest(), logprob=0.0, finish_reason=reason)
 
     def cancel(self) -> None:
         """End the run before its next token."""
         self._cancelled.set()
 
-    def _step(self, piece: str, reason: Literal["stop", "length"] | None) -> Step:
+    def _step(self, piece: Piece, reason: Literal["stop", "length"] | None) -> Step:
         # Halves: the chosen token is the likeliest with probability 1/2, the next has 1/4, and so on.
         token = token_of(piece)
         top = tuple(((token + rank) % VOCABULARY, -(rank + 1) * math.log(2)) for rank in range(self._sampling.logprobs))
-        return Step(token=token, text=piece, logprob=-math.log(2), top=top, finish_reason=reason)
+        text = self._decoder.decode(_bytes(piece)) + (self._rest() if reason else "")
+        return Step(token=token, text=text, logprob=-math.log(2), top=top, finish_reason=reason)
+
+    def _rest(self) -> str:
+        """What stands for the half of a character at the end."""
+        rest, _ = self._decoder.getstate()
+        self._decoder.reset()
+        return rest.decode("utf-8", "replace")

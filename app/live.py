@@ -7,9 +7,10 @@ from time import monotonic
 from typing import Any
 
 from app.backend import BackendRun
+from app.store import Message
 from app.store.records import Status
 from app.store.text import storable
-from app.store.tokens import TokenLog
+from app.store.tokens import TokenLog, unpack_ids
 from engine.info import EngineInfo
 from engine.run import FinishReason, Stats, Step
 
@@ -18,10 +19,11 @@ class LiveRun:
     """An answer under way: one thread feeds it, any number of threads read it, any thread cancels it.
 
     message_id, conversation_id: where the answer is kept. error: one line once it failed, or while it cannot
-    be saved. finished_at: `time.monotonic()` of its end.
+    be saved. finished_at: `time.monotonic()` of its end. continued: the message as it was, if the run goes on with it;
+    what the store holds of it then stays until the run has more.
     """
 
-    def __init__(self, conversation_id: str, message_id: str) -> None:
+    def __init__(self, conversation_id: str, message_id: str, continued: Message | None = None) -> None:
         self.conversation_id = conversation_id
         self.message_id = message_id
         self.error: str | None = None
@@ -30,9 +32,11 @@ class LiveRun:
         self._changed = threading.Condition()
         self._run: BackendRun | None = None
         self._info: EngineInfo | None = None
-        self._text = ""
-        self._tokens = TokenLog()
-        self._saved_tokens = 0
+        self._continued = continued
+        self._text = continued.content if continued else ""
+        self._tokens = _tokens(continued)
+        self._saved_tokens = self._begun_tokens = len(self._tokens)
+        self._begun_characters = len(self._text)
         self._finish_reason: FinishReason | None = None
 
     @property
@@ -82,9 +86,30 @@ class LiveRun:
         if run:
             run.cancel()
 
-    def attach(self, run: BackendRun, info: EngineInfo) -> None:
-        """Follow this run of this engine; by the feeding thread only, as are the methods below."""
+    @property
+    def token_ids(self) -> list[int]:
+        """The tokens so far."""
         with self._changed:
+            return unpack_ids(self._tokens.ids())
+
+    @property
+    def grown(self) -> bool:
+        """Whether there is a token or a character that was not there at the beginning."""
+        with self._changed:
+            return len(self._tokens) > self._begun_tokens or len(self._text) > self._begun_characters
+
+    def attach(self, run: BackendRun, info: EngineInfo, *, from_text: bool = False) -> None:
+        """Follow this run of this engine; by the feeding thread only, as are the methods below.
+
+        from_text: the run continues the text, not the tokens: those there are belong to another model or none.
+        """
+        with self._changed:
+            if from_text:
+                self._continued, self._tokens = None, TokenLog()
+                self._saved_tokens = self._begun_tokens = 0
+            elif self._continued:
+                # The text may have ended in half a character, which the next token completes.
+                self._text = run.begun
             self._run, self._info = run, info
             cancelled = self.cancelled
         if cancelled:
@@ -127,6 +152,8 @@ class LiveRun:
                 "token_logprobs": self._tokens.logprobs(),
                 "finish_reason": self._finish_reason,
             }
+            if self._continued and self._run is None:
+                columns["finish_reason"] = self._continued.finish_reason
             if self._info:
                 columns |= {"model": self._info.name, "model_digest": self._info.digest}
                 columns["engine"] = {
@@ -142,8 +169,26 @@ class LiveRun:
                     )
                 }
             if self._run:
-                columns |= _columns(self._run.stats)
+                columns |= self._figures(self._run.stats)
             return columns
+
+    def _figures(self, stats: Stats) -> dict[str, Any]:
+        """Of the whole answer: where it was continued, those of all its runs together."""
+        columns, before = _columns(stats), self._continued
+        if before:
+            for name in ("new_tokens", "queue_ms", "prefill_ms", "decode_ms"):
+                columns[name] += getattr(before, name) or 0
+            columns |= {"prompt_tokens": before.prompt_tokens, "ttft_ms": before.ttft_ms}
+        return columns
+
+
+def _tokens(message: Message | None) -> TokenLog:
+    if message is None or not message.token_ids:
+        return TokenLog()
+    try:
+        return TokenLog.resumed(message.token_ids, message.token_logprobs or b"")
+    except ValueError:
+        return TokenLog()
 
 
 def _columns(stats: Stats) -> dict[str, Any]:

@@ -55,7 +55,7 @@ class Branches:
             gone = self._below(db, message.id) if subtree else [message.id]
             children = [] if subtree else self._children(db, message.id)
             before = {"message_id": message.id, "children": children, "current_message_id": current}
-            event = self._events.record(db, DELETE_MESSAGES, message.conversation_id, before, {})
+            event = self._events.add(DELETE_MESSAGES, message.conversation_id, before, {})
             neighbour = self._neighbour(message)
             time = now()
             db.conn.executemany(

@@ -16,9 +16,8 @@ _CJK = (
     "\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3\uf900-\ufaff\uff66-\uff9f\U00020000-\U0002fa1f"
 )
 _RUN = re.compile(f"[{_CJK}]+")
-# A word with at least one such character, such as "GPU上" or "第3章"; its other letters are one word with them for
-# FTS5, and are indexed apart.
-_WORD = re.compile(rf"[^\W_]*[{_CJK}][^\W_]*")
+# Letters and digits in a row. One such as "GPU上" or "第3章" is a single word for FTS5, so its parts are indexed apart.
+_WORD = re.compile(r"[^\W_]+")
 _PARTS = re.compile(f"[{_CJK}]+|[^{_CJK}]+")
 
 
@@ -39,8 +38,10 @@ def pairs(run: str) -> list[str]:
 
 def indexed(text: str) -> str | None:
     """What the search index holds of a text beside its words; None if nothing in it is of such a script."""
+    if not has_cjk(text):
+        return None
     words: list[str] = []
-    for word in _WORD.findall(text):
+    for word in filter(has_cjk, _WORD.findall(text)):
         for part in parts(word):
             words += [*pairs(part), part[-1]] if has_cjk(part) else [part]
-    return " ".join(words) or None
+    return " ".join(words)

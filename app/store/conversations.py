@@ -196,7 +196,7 @@ class Conversations:
             if before != changes:
                 assignments = ", ".join(f"{name} = ?" for name in changes)
                 db.execute(f"UPDATE conversations SET {assignments} WHERE id = ?", [*changes.values(), id])
-                self._events.record(db, kind, id, before, changes)
+                self._events.add(kind, id, before, changes)
             return self.get(id)
 
 

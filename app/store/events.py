@@ -45,16 +45,15 @@ class Events:
             )
             return next((Event.from_row(row) for row in rows), None)
 
-    def record(
-        self, db: Any, kind: str, conversation_id: str, before: Mapping[str, Any], after: Mapping[str, Any]
-    ) -> str:
-        """Add an event within the writer's transaction; its id."""
+    def add(self, kind: str, conversation_id: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
+        """Record what was done; the event's id."""
         id = self._ids.new()
-        db.execute(
-            """INSERT INTO events (id, created_at, kind, conversation_id, before, after)
-               VALUES (?, ?, ?, ?, ?, ?)""",
-            (id, now(), kind, conversation_id, to_json(before), to_json(after)),
-        )
+        with self._database.write() as db:
+            db.execute(
+                """INSERT INTO events (id, created_at, kind, conversation_id, before, after)
+                   VALUES (?, ?, ?, ?, ?, ?)""",
+                (id, now(), kind, conversation_id, to_json(before), to_json(after)),
+            )
         return id
 
     def undo(self, id: str) -> Event:
@@ -74,7 +73,7 @@ class Events:
                 _show(db, event)
             else:
                 _restore_columns(db, event)
-                self.record(db, UNDO, event.conversation_id, event.after, event.before)
+                self.add(UNDO, event.conversation_id, event.after, event.before)
             db.execute("UPDATE events SET undone_at = ? WHERE id = ?", [now(), event.id])
             return self.get(id)
 

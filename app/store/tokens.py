@@ -38,6 +38,16 @@ class TokenLog:
         self._ids = bytearray()
         self._logprobs = bytearray((VERSION, alternatives))
 
+    @classmethod
+    def resumed(cls, ids: bytes, logprobs: bytes) -> TokenLog:
+        """The log of an answer that is continued, from its BLOBs; ValueError if they do not belong together."""
+        if len(unpack_ids(ids)) != len(unpack_logprobs(logprobs)):
+            raise ValueError(f"token_ids of {len(ids)} bytes and token_logprobs of {len(logprobs)} differ in length")
+        log = cls(logprobs[1]) if logprobs else cls()
+        log._ids += ids
+        log._logprobs += logprobs[2:]
+        return log
+
     def __len__(self) -> int:
         return len(self._ids) // 4
 
