@@ -12,7 +12,7 @@ WHITE_SPACE = (
     "\u2028\u2029\u202f\u205f\u3000"
 )
 # Authors often forget to mark them, DeepSeek's <｜User｜> for one; llama.cpp's converter has the same rule.
-_LOOKS_LIKE_CONTROL = re.compile(r"<\|.*\|>|<｜.*｜>|<(start|end)_of_turn>|<unused\d+>", re.DOTALL)
+_LOOKS_LIKE_CONTROL = re.compile(r"<\|.*\|>|<｜.*｜>|<(start|end)_of_turn>|<unused\d+>|</?s>", re.DOTALL)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from enum import IntEnum
 from typing import Any, NamedTuple
 
 from engine.errors import ModelFormatError, UnsupportedModel
-from engine.tokenizer.added_tokens import AddedToken
+from engine.tokenizer.added_tokens import AddedToken, looks_like_control
 from engine.tokenizer.bpe import BPE, SPACE
 from engine.tokenizer.pretokenizer import DEEPSEEK3, DIGITS, GPT2, GPT4O, LLAMA3, QWEN2, TEKKEN, Pretokenizer
 from engine.tokenizer.sentencepiece import METASPACE, PREPEND, merges_of_scores
@@ -159,7 +159,12 @@ def _added(tokens: list[str], types: list[int], *, swallowing: bool = False) -> 
     kept = {"<unk>", "<s>", "<|endoftext|>"}
     special = {TokenType.CONTROL, TokenType.UNKNOWN}
     return [
-        AddedToken(text, id, special=types[id] in special, rstrip=swallowing and text not in kept)
+        AddedToken(
+            text,
+            id,
+            special=types[id] in special or looks_like_control(text),
+            rstrip=swallowing and text not in kept,
+        )
         for id, text in enumerate(tokens)
         if types[id] in special or types[id] == TokenType.USER_DEFINED
     ]

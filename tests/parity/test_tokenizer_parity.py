@@ -12,7 +12,8 @@ from tokenizers import Tokenizer as Reference
 from tokenizers import models, pre_tokenizers
 
 from engine.checkpoint.gguf_file import GGUFFile
-from engine.tokenizer import Tokenizer
+from engine.tokenizer import tokenizer_from_gguf
+from engine.tokenizer.byte_bpe_tokenizer import ByteBPETokenizer
 from tests.parity.mixed_text import DISPUTED, lines
 
 LINES = 20_000
@@ -33,8 +34,10 @@ def metadata(model_path: Path) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def ours(metadata: dict[str, Any]) -> Tokenizer:
-    return Tokenizer.from_gguf(metadata)
+def ours(metadata: dict[str, Any]) -> ByteBPETokenizer:
+    tokenizer = tokenizer_from_gguf(metadata)
+    assert isinstance(tokenizer, ByteBPETokenizer)
+    return tokenizer
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +55,7 @@ def reference(metadata: dict[str, Any]) -> Reference:
     return reference
 
 
-def test_mixed_lines_have_the_same_ids(ours: Tokenizer, reference: Reference) -> None:
+def test_mixed_lines_have_the_same_ids(ours: ByteBPETokenizer, reference: Reference) -> None:
     texts = list(lines(LINES, seed=2))
     assert len(set(texts)) > 0.9 * LINES
     expected = [encoding.ids for encoding in reference.encode_batch(texts)]
@@ -60,33 +63,35 @@ def test_mixed_lines_have_the_same_ids(ours: Tokenizer, reference: Reference) ->
     assert not differing, f"{len(differing)} of {LINES} lines differ, first {differing[0]!r}"
 
 
-def test_the_path_around_tiktokens_regex_has_the_same_ids(ours: Tokenizer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_path_around_tiktokens_regex_has_the_same_ids(
+    ours: ByteBPETokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     texts = list(lines(2_000, seed=3))
     direct = [ours.encode(text) for text in texts]
-    monkeypatch.setattr("engine.tokenizer.tokenizer.MAX_DIRECT_CHARACTERS", 0)
+    monkeypatch.setattr("engine.tokenizer.byte_bpe_tokenizer.MAX_DIRECT_CHARACTERS", 0)
     assert [ours.encode(text) for text in texts] == direct
 
 
 @settings(max_examples=500, deadline=None)
 @given(text=any_text | tricky_text)
-def test_any_text_has_the_same_ids(ours: Tokenizer, reference: Reference, text: str) -> None:
+def test_any_text_has_the_same_ids(ours: ByteBPETokenizer, reference: Reference, text: str) -> None:
     assert ours.encode(text) == reference.encode(text).ids
 
 
 @pytest.mark.parametrize("unit", ["a", " ", "1", "!", "\n", "中", "\u0301", "\x04", "=\x04", " \n", "word "])
-def test_a_megabyte_of_one_unit_has_the_same_ids(ours: Tokenizer, reference: Reference, unit: str) -> None:
+def test_a_megabyte_of_one_unit_has_the_same_ids(ours: ByteBPETokenizer, reference: Reference, unit: str) -> None:
     text = unit * (1_000_000 // len(unit.encode()))
     assert ours.encode(text) == reference.encode(text).ids
 
 
-def test_special_tokens_in_text_are_text(ours: Tokenizer) -> None:
+def test_special_tokens_in_text_are_text(ours: ByteBPETokenizer) -> None:
     for text in ours.special_tokens:
         ids = ours.encode(text)
         assert ours.decode(ids) == text
         assert not set(ids) & set(ours.special_tokens.values())
 
 
-def test_the_model_s_own_figures(ours: Tokenizer) -> None:
+def test_the_model_s_own_figures(ours: ByteBPETokenizer) -> None:
     assert ours.vocabulary == 49_152
     assert ours.bos_id == 1
     assert not ours.add_bos
@@ -95,7 +100,7 @@ def test_the_model_s_own_figures(ours: Tokenizer) -> None:
 
 @settings(deadline=None)
 @given(text=any_text)
-def test_decoding_gives_the_text_back_but_for_missing_bytes(ours: Tokenizer, text: str) -> None:
+def test_decoding_gives_the_text_back_but_for_missing_bytes(ours: ByteBPETokenizer, text: str) -> None:
     missing = {byte for byte in range(256) if ours.encoding.encode_single_token(bytes([byte])) >= ours.vocabulary}
     kept = bytes(byte for byte in text.encode() if byte not in missing)
     assert b"".join(map(ours.token_bytes, ours.encode(text))) == kept
