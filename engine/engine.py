@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,12 +14,13 @@ from engine.checkpoint import open_checkpoint
 from engine.errors import ContextOverflow, EngineError, InvalidPrompt, OutOfMemory, UnsupportedModel
 from engine.info import EngineInfo, installed_version
 from engine.linear import best_linear
-from engine.model import Model
+from engine.model import Chunk, Model
+from engine.reasoning import ThinkTags
 from engine.run import Run
 from engine.sampler import Sampler
 from engine.sampling import Sampling
 from engine.scheduler import PREFILL_CHUNK, Job, Scheduler
-from engine.template import ChatTemplate, encode_chat
+from engine.template import ChatTemplate, RenderedChat
 from engine.tokenizer import Tokenizer
 
 # Room for a long conversation; a model trained for more takes its KV memory only when asked for it.
@@ -70,13 +70,13 @@ class Engine:
         checkpoint = open_checkpoint(Path(path))
         config = checkpoint.config
         if context is None:
-            context = min(config.context_length, DEFAULT_CONTEXT)
+            context = min(config.comfortable_context, DEFAULT_CONTEXT)
         if not 1 <= context <= config.context_length:
             raise UnsupportedModel(
                 checkpoint.name, f"a context of {context:,} was asked for, but it has 1 to {config.context_length:,}"
             )
         with ThreadPoolExecutor(1) as executor:
-            digest = executor.submit(_digest, checkpoint.path)
+            digest = executor.submit(checkpoint.digest)
             try:
                 weights = checkpoint.weights(torch_dtype, torch_device, on_progress)
             except (MemoryError, RuntimeError) as error:
@@ -87,7 +87,7 @@ class Engine:
                 ) from error
         info = EngineInfo(
             name=checkpoint.name,
-            architecture=config.architecture,
+            architecture=config.family,
             parameters=checkpoint.parameters,
             quantization=checkpoint.quantization,
             context=context,
@@ -97,36 +97,37 @@ class Engine:
             kernels=best_linear(torch_device, torch_dtype).kernel,
             digest=digest.result(),
             version=installed_version(),
+            reasoning=checkpoint.template.reasoning is not None,
         )
         return cls(Model(config, weights, context), checkpoint.tokenizer, checkpoint.template, info, threads)
 
-    def chat(self, messages: Sequence[Mapping[str, str]], sampling: Sampling | None = None) -> Run:
+    def chat(
+        self,
+        messages: Sequence[Mapping[str, str]],
+        sampling: Sampling | None = None,
+        *,
+        enable_thinking: bool | None = None,
+    ) -> Run:
         """Answer a conversation of {"role", "content"} messages; if the last is the assistant's, go on with it.
 
+        An answer of a reasoning model may have `reasoning_content` too, which the model's template uses as it was
+        made to. enable_thinking: for templates that can have the model reason or not; None leaves it to them.
         Raises ContextOverflow if it does not fit, TemplateError if the model's template refuses it.
         """
-        return self.generate(self.chat_tokens(messages), sampling)
+        rendered = self._rendered(messages, enable_thinking)
+        tokens = self._tokenizer.encode_pieces(rendered)
+        return self._submit(tokens, sampling, self._template.reasoning, thinking=rendered.thinking)
 
-    def chat_tokens(self, messages: Sequence[Mapping[str, str]]) -> list[int]:
+    def chat_tokens(self, messages: Sequence[Mapping[str, str]], *, enable_thinking: bool | None = None) -> list[int]:
         """The prompt `chat` would use, as token ids. Message content never becomes a control token."""
-        if not messages or not all(isinstance(message, Mapping) for message in messages):
-            raise InvalidPrompt("a conversation is one or more messages, each with a role and a content")
-        return encode_chat(self._tokenizer, self._template, messages)
+        return self._tokenizer.encode_pieces(self._rendered(messages, enable_thinking))
 
     def generate(self, prompt: str | Sequence[int], sampling: Sampling | None = None) -> Run:
-        """Continue a prompt, ordinary text or token ids.
+        """Continue a prompt, ordinary text or token ids; what a model thinks is part of the text here.
 
         Raises InvalidPrompt if it is empty or holds unknown ids, ContextOverflow if it does not fit.
         """
-        sampling = sampling or Sampling()
-        tokens = tuple(self._prompt_tokens(prompt))
-        if len(tokens) >= self.info.context:
-            raise ContextOverflow(need=len(tokens) + 1, have=self.info.context)
-        seed = secrets.randbits(63) if sampling.seed is None else sampling.seed
-        run = Run(tokens, seed)
-        sampler = Sampler(sampling, seed, tokens, self.info.vocabulary)
-        self._scheduler.submit(Job(run, sampling, sampler, self.info.context))
-        return run
+        return self._submit(self._prompt_tokens(prompt), sampling)
 
     def tokenize(self, text: str) -> list[int]:
         """Token ids of ordinary text; a typed control token is text."""
@@ -153,6 +154,24 @@ class Engine:
     def __exit__(self, *exception: object) -> None:
         self.close()
 
+    def _rendered(self, messages: Sequence[Mapping[str, str]], enable_thinking: bool | None) -> RenderedChat:
+        if not messages or not all(isinstance(message, Mapping) for message in messages):
+            raise InvalidPrompt("a conversation is one or more messages, each with a role and a content")
+        return self._template.render_prompt(messages, enable_thinking=enable_thinking)
+
+    def _submit(
+        self, prompt: Sequence[int], sampling: Sampling | None, tags: ThinkTags | None = None, *, thinking: bool = False
+    ) -> Run:
+        sampling = sampling or Sampling()
+        tokens = tuple(self._checked(prompt))
+        if len(tokens) >= self.info.context:
+            raise ContextOverflow(need=len(tokens) + 1, have=self.info.context)
+        seed = secrets.randbits(63) if sampling.seed is None else sampling.seed
+        run = Run(tokens, seed)
+        sampler = Sampler(sampling, seed, tokens, self.info.vocabulary)
+        self._scheduler.submit(Job(run, sampling, sampler, self.info.context, tags, thinking=thinking))
+        return run
+
     def _prompt_tokens(self, prompt: str | Sequence[int]) -> list[int]:
         if isinstance(prompt, str):
             begin = [self._tokenizer.bos_id] if self._tokenizer.add_bos else []
@@ -170,7 +189,7 @@ class Engine:
     def _all_logits(self, tokens: list[int]) -> Tensor:
         cache = self._model.new_cache(len(tokens))
         chunks = torch.tensor(tokens, device=self._model.device).split(PREFILL_CHUNK)
-        return torch.cat([self._model.forward(chunk, cache, all_logits=True).cpu() for chunk in chunks])
+        return torch.cat([self._model.forward([Chunk(chunk, cache)], all_logits=True).cpu() for chunk in chunks])
 
 
 def _placement(device: str, dtype: str) -> tuple[torch.device, torch.dtype]:
@@ -187,9 +206,3 @@ def _placement(device: str, dtype: str) -> tuple[torch.device, torch.dtype]:
     if dtype not in DTYPES:
         raise EngineError(f"unknown dtype {dtype!r:.40}: choose auto, {' or '.join(DTYPES)}")
     return torch_device, DTYPES[dtype]
-
-
-def _digest(path: Path) -> str:
-    """SHA-256 of the file, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from importlib import metadata
+from types import MappingProxyType
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,7 +15,8 @@ class EngineInfo:
 
     parameters: count. quantization: the storage type of most of them. context: tokens the KV cache of a run holds.
     vocabulary: logits per token. kernels: how the matrix products are computed. digest: SHA-256 of the model file.
-    version: Fireside's.
+    version: Fireside's. reasoning: whether it thinks before it answers (engine.reasoning). recommended: the
+    sampling its authors advise, by the names of `Sampling`; what they say nothing about is not in it.
     """
 
     name: str
@@ -26,6 +30,8 @@ class EngineInfo:
     kernels: str
     digest: str
     version: str
+    reasoning: bool = False
+    recommended: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
 
 
 def installed_version() -> str:

@@ -18,10 +18,11 @@ Phase = Literal["queued", "prefill", "decode", "done"]
 class Step:
     """One generated token.
 
-    token: its id, None on the last step of a cancelled run. text: what can be shown because of it, "" while half a
-    character or a possible stop string is held back. logprob: natural logarithm of its probability before
-    temperature and truncation. top: the likeliest (id, logprob) pairs, as many as `Sampling.logprobs` asked.
-    finish_reason: set on the last step only.
+    token: its id, None on the last step of a cancelled run. text: what can be shown of the answer because of it, ""
+    while half a character, a possible stop string or a possible tag is held back. reasoning: likewise of what a
+    reasoning model thinks, all of which comes before the answer; "" for other models. logprob: natural logarithm of
+    its probability before temperature and truncation. top: the likeliest (id, logprob) pairs, as many as
+    `Sampling.logprobs` asked. finish_reason: set on the last step only.
     """
 
     token: int | None
@@ -29,6 +30,7 @@ class Step:
     logprob: float
     top: tuple[tuple[int, float], ...] = ()
     finish_reason: FinishReason | None = None
+    reasoning: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,11 +14,12 @@ import torch
 
 from engine.errors import EngineClosed, EngineError
 from engine.kv_cache import Slot, SlotPool
-from engine.model import Model
+from engine.model import Chunk, Model
+from engine.reasoning import ThinkTags
 from engine.run import FinishReason, Run, Step
 from engine.sampler import Choice, Sampler
 from engine.sampling import Sampling
-from engine.text import TextStream
+from engine.text import NOTHING, AnswerStream, Shown
 from engine.tokenizer import Tokenizer
 
 # Bounds how long a prompt of another run, or a cancel, waits: about a quarter second for 135M parameters on two cores.
@@ -28,13 +29,24 @@ T = TypeVar("T")
 
 
 class Job:
-    """What the engine thread keeps of one run."""
+    """What the engine thread keeps of one run. tags: what the answer of a reasoning model sets its thoughts apart
+    with; thinking: its prompt has opened them."""
 
-    def __init__(self, run: Run, sampling: Sampling, sampler: Sampler, context: int) -> None:
+    def __init__(
+        self,
+        run: Run,
+        sampling: Sampling,
+        sampler: Sampler,
+        context: int,
+        tags: ThinkTags | None = None,
+        *,
+        thinking: bool = False,
+    ) -> None:
         self.run = run
         self.sampling = sampling
         self.sampler = sampler
-        self.text = TextStream(sampling.stop)
+        self.tags = tags
+        self.answer = AnswerStream(sampling.stop, tags, thinking=thinking)
         room = context - len(run.prompt)
         self.max_tokens = room if sampling.max_tokens is None else min(room, sampling.max_tokens)
         self.pending: list[int] = list(run.prompt)
@@ -156,7 +168,7 @@ class Scheduler:
             chunk, job.pending = job.pending[:PREFILL_CHUNK], job.pending[PREFILL_CHUNK:]
             assert job.slot is not None
             tokens = torch.tensor(chunk, device=self._model.device)
-            logits = self._model.forward(tokens, job.slot.cache)
+            logits = self._model.forward([Chunk(tokens, job.slot.cache)])[0]
             job.slot.tokens += chunk
             if not job.pending:
                 self._emit(job, job.sampler.choose(logits.cpu()))
@@ -169,14 +181,19 @@ class Scheduler:
         if choice.token in self._tokenizer.eos_ids and not job.sampling.ignore_eos:
             self._finish(job, choice, "stop")
             return
-        text = job.text.push(self._tokenizer.token_bytes(choice.token))
-        if job.text.stopped:
-            self._finish(job, choice, "stop", text)
+        shown = job.answer.push(self._bytes(job, choice.token))
+        if job.answer.stopped:
+            self._finish(job, choice, "stop", shown)
         elif job.run.stats.new_tokens >= job.max_tokens:
-            self._finish(job, choice, "length", text)
+            self._finish(job, choice, "length", shown)
         else:
             job.pending = [choice.token]
-            job.run.emit(Step(choice.token, text, choice.logprob, choice.top))
+            job.run.emit(Step(choice.token, shown.text, choice.logprob, choice.top, reasoning=shown.reasoning))
+
+    def _bytes(self, job: Job, token: int) -> bytes:
+        # A tag that is a control token adds nothing to the text by itself.
+        tags = job.tags.tokens(self._tokenizer.special_tokens) if job.tags else {}
+        return tags.get(token) or self._tokenizer.token_bytes(token)
 
     def _record_times(self, job: Job) -> None:
         now = time.perf_counter()
@@ -187,14 +204,14 @@ class Scheduler:
             stats = replace(stats, prefill_seconds=now - job.admitted_at, ttft_seconds=now - job.queued_at)
         job.run.stats = replace(stats, new_tokens=stats.new_tokens + 1, decode_seconds=now - job.first_token_at)
 
-    def _finish(self, job: Job, choice: Choice | None, reason: FinishReason, text: str = "") -> None:
+    def _finish(self, job: Job, choice: Choice | None, reason: FinishReason, shown: Shown = NOTHING) -> None:
         self._release(job)
-        if not job.text.stopped:
-            text += job.text.finish()
+        rest = job.answer.finish()
+        reasoning, text = shown.reasoning + rest.reasoning, shown.text + rest.text
         if choice is None:
-            job.run.emit(Step(None, text, 0.0, (), reason))
+            job.run.emit(Step(None, text, 0.0, (), reason, reasoning))
         else:
-            job.run.emit(Step(choice.token, text, choice.logprob, choice.top, reason))
+            job.run.emit(Step(choice.token, text, choice.logprob, choice.top, reason, reasoning))
 
     def _fail(self, job: Job, error: EngineError) -> None:
         if job.slot is not None:

@@ -4,46 +4,65 @@ from __future__ import annotations
 
 import codecs
 from collections.abc import Sequence
+from typing import NamedTuple
+
+from engine.reasoning import ThinkTags, ThoughtSplitter
 
 
-class TextStream:
-    """Turns the bytes of one answer into text, never half a character and never part of a stop string.
+class Shown(NamedTuple):
+    """What can be shown: more of the model's thoughts, more of its answer."""
+
+    reasoning: str
+    text: str
+
+
+NOTHING = Shown("", "")
+
+
+class AnswerStream:
+    """Turns the bytes of one answer into text, never half a character and never part of a tag or a stop string.
 
     stop: strings that end the answer; the one that is complete first ends it, of two that end at the same
-    character the longer. What is held back is the start of a character, or the longest end of the text that a
-    stop string may begin with, and nothing else, so the text does not depend on how its bytes were split.
-    Bytes that are not UTF-8 become U+FFFD.
+    character the longer. They are looked for in the answer, not in the thoughts. tags: of a reasoning model;
+    thinking: its prompt has opened the thoughts. What is held back is the start of a character, or the longest end
+    of the text that a tag or a stop string may begin with, and nothing else, so the text does not depend on how
+    its bytes were split. Bytes that are not UTF-8 become U+FFFD.
 
     stopped: True once a stop string was seen; the text before it has been given out, the rest is dropped.
     """
 
-    def __init__(self, stop: Sequence[str] = ()) -> None:
+    def __init__(self, stop: Sequence[str] = (), tags: ThinkTags | None = None, *, thinking: bool = False) -> None:
         self.stopped = False
         self._stop = tuple(filter(None, stop))
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._splitter = ThoughtSplitter(tags, thinking) if tags else None
         self._held = ""
 
-    def push(self, data: bytes) -> str:
-        """Take a token's bytes; returns the text that is certain now, possibly ""."""
+    def push(self, data: bytes) -> Shown:
+        """Take a token's bytes; returns what is certain now, possibly nothing."""
         return self._take(self._decoder.decode(data))
 
-    def finish(self) -> str:
-        """End the answer; returns what was held back, "" after a stop string."""
-        text = self._take(self._decoder.decode(b"", final=True)) + self._held
-        self._held = ""
-        return text
+    def finish(self) -> Shown:
+        """End the answer; returns what was held back, nothing after a stop string."""
+        begun = self._take(self._decoder.decode(b"", final=True))
+        rest = self._until_stop(*self._splitter.finish()) if self._splitter else NOTHING
+        held, self._held = self._held, ""
+        return Shown(begun.reasoning + rest.reasoning, begun.text + rest.text + held)
 
-    def _take(self, text: str) -> str:
+    def _take(self, text: str) -> Shown:
+        return self._until_stop(*(self._splitter.push(text) if self._splitter else ("", text)))
+
+    def _until_stop(self, reasoning: str, text: str) -> Shown:
         if self.stopped:
-            return ""
+            return NOTHING
         text = self._held + text
         if seen := [(start + len(stop), start) for stop in self._stop if (start := text.find(stop)) >= 0]:
             self.stopped = True
             self._held = ""
-            return text[: min(seen)[1]]
+            return Shown(reasoning, text[: min(seen)[1]])
         certain = len(text) - self._possible_start(text)
         self._held = text[certain:]
-        return text[:certain]
+        return Shown(reasoning, text[:certain])
 
     def _possible_start(self, text: str) -> int:
         """Length of the longest end of `text` that is a proper prefix of a stop string."""

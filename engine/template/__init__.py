@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from engine.template.chat_template import ChatTemplate, encode_chat
+from engine.template.chat_template import ChatTemplate, RenderedChat
 
-__all__ = ["ChatTemplate", "encode_chat"]
+__all__ = ["ChatTemplate", "RenderedChat"]

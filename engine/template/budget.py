@@ -11,8 +11,10 @@ from typing import Any
 from jinja2.exceptions import SecurityError
 
 # A template in use renders a long chat in milliseconds and makes a few times the text it is given.
-MAX_SECONDS = 2.0
-MAX_CHARACTERS = 20_000_000
+MAX_SECONDS = 0.75
+MAX_CHARACTERS = 4_000_000
+# A template may keep joining what it has so far, so what it makes grows with the messages' number and their length.
+CHARACTERS_PER_CONTENT_CHARACTER = 100
 
 
 class Budget:

@@ -1,30 +1,29 @@
-"""A conversation as the model was trained to read it: the chat template of its file, rendered safely."""
+"""A conversation as the model was trained to read it: the chat template of its files, rendered safely."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from engine.errors import ModelFormatError, TemplateError
-from engine.template.budget import MAX_CHARACTERS, Budget, spending
-from engine.template.sandbox import TemplateEnvironment
-from engine.tokenizer import Tokenizer
+from engine.errors import TemplateError
+from engine.reasoning import ThinkTags, think_tags
+from engine.template.budget import CHARACTERS_PER_CONTENT_CHARACTER, MAX_CHARACTERS
+from engine.template.pool import pool
+from engine.template.source import TemplateSource, folder_source, gguf_source
+
+if TYPE_CHECKING:
+    from engine.tokenizer import Tokenizer
 
 ROLES = frozenset({"system", "user", "assistant", "tool", "developer"})
 MAX_SOURCE_CHARACTERS = 200_000
-# A template may keep joining what it has so far, so what it makes grows with the messages' number and their
-# length.
-CHARACTERS_PER_CONTENT_CHARACTER = 100
+# A rendered conversation is little longer than its messages; templates bring a few thousand characters of their own.
+MAX_OUTPUT_CHARACTERS = 4_000_000
+OUTPUT_PER_CONTENT_CHARACTER = 4
 PRIVATE_USE = range(0xF0000, 0xFFFFE)
-
-# For a model without a template: plain text that any model can continue.
-FALLBACK = (
-    "{% for message in messages %}"
-    "{{ message['role'] | capitalize }}: {{ message['content'] }}\n\n"
-    "{% endfor %}"
-    "{% if add_generation_prompt %}Assistant:{% endif %}"
-)
+# Stands for what is not the template's own where its special tokens are looked for.
+FOREIGN = "\0"
 
 
 class Piece(NamedTuple):
@@ -34,59 +33,77 @@ class Piece(NamedTuple):
     special: bool
 
 
+class RenderedChat(Sequence[Piece]):
+    """The pieces of a rendered conversation. thinking: whether the model goes on inside its reasoning."""
+
+    def __init__(self, pieces: Sequence[Piece], thinking: bool) -> None:
+        self._pieces = tuple(pieces)
+        self.thinking = thinking
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._pieces[index]
+
+    def __iter__(self) -> Iterator[Piece]:
+        return iter(self._pieces)
+
+    def __len__(self) -> int:
+        return len(self._pieces)
+
+    @property
+    def text(self) -> str:
+        return "".join(piece.text for piece in self._pieces)
+
+
 class ChatTemplate:
     """A Jinja chat template in the sandbox of engine.template.sandbox; immutable, and safe to use from many threads.
 
-    It sees what transformers gives it: messages (role and content), add_generation_prompt, bos_token,
-    eos_token. special_tokens: the strings that become control tokens where the template itself writes them.
+    It sees what transformers gives it: `messages`, `tools` and `documents` (none), `add_generation_prompt`,
+    `enable_thinking` where asked for, and the names of special tokens. names: those, such as `bos_token`.
+    special_tokens: the strings that become control tokens where the template itself writes them. reasoning: the tags
+    around the model's thoughts, None for a model that has none (see engine.reasoning).
 
-    A typed `<|im_end|>` must stay text, so rendering has to know what came from a message. Every character
-    that begins or ends a special token is therefore disguised in the contents, as a private-use character
-    that occurs nowhere else, before they are rendered, and turned back after. So no special token can begin
-    or end in content, however the template trims, cuts, changes or joins it, and the text is otherwise what
-    the template makes of the content. A template that looks for such characters in content does not find
-    them.
+    A typed `<|im_end|>` must stay text, so rendering has to know what came from a message. Contents are rendered as
+    they are, so that a template may search, cut and compare them; it is the template's own strings that are marked
+    (engine.template.authored), and a special token is one only if every character of it is the template's own. What
+    loses its mark on the way is text. So no content becomes a control token, however the template trims, cuts,
+    changes or joins it, and the text is always that of transformers.
 
-    Raises TemplateError for a template that does not parse.
+    It is rendered in another process (engine.template.pool). Raises TemplateError for a template that does not parse.
     """
 
     def __init__(
-        self, source: str, *, bos_token: str = "", eos_token: str = "", special_tokens: Iterable[str] = ()
+        self, source: str, *, names: Mapping[str, str] | None = None, special_tokens: Iterable[str] = ()
     ) -> None:
         if len(source) > MAX_SOURCE_CHARACTERS:
             limit = f"at most {MAX_SOURCE_CHARACTERS:,} are allowed"
             raise TemplateError(f"the chat template has {len(source):,} characters; {limit}")
+        self.reasoning: ThinkTags | None = think_tags(source)
         self._source = source
-        self._names = {"bos_token": bos_token, "eos_token": eos_token}
+        self._names = dict(names or {})
         # The longest first, so that a token that another begins with does not hide it.
         special = sorted(filter(None, special_tokens), key=len, reverse=True)
         self._special = re.compile("|".join(map(re.escape, special)) or "(?!)")
-        self._ends = sorted({text[0] for text in special} | {text[-1] for text in special})
-        try:
-            with spending(Budget()):
-                self._template = TemplateEnvironment().from_string(source)
-        # Whatever a template nobody has read does wrong, MemoryError and RecursionError included, is its
-        # fault.
-        except Exception as error:
-            raise TemplateError(f"the model's chat template cannot be read: {_reason(error)}") from None
+        self._ask("cannot be read", arguments=None)
 
     @classmethod
     def from_gguf(cls, metadata: Mapping[str, Any], tokenizer: Tokenizer) -> ChatTemplate:
-        """The template of a GGUF file, or FALLBACK where it has none.
+        """The template of a GGUF file, or the fallback of engine.template.source where it has none.
 
-        metadata: as plain Python values. Raises TemplateError, and ModelFormatError if it is not a string.
+        metadata: as plain Python values. Raises TemplateError, and ModelFormatError for a key of the wrong type.
         """
-        source = metadata.get("tokenizer.chat_template", FALLBACK)
-        if not isinstance(source, str):
-            raise ModelFormatError(f"tokenizer.chat_template must be str, not {type(source).__name__}")
-        names = {id: text for text, id in tokenizer.special_tokens.items()}
-        eos_id = metadata.get("tokenizer.ggml.eos_token_id", -1)
-        return cls(
-            source,
-            bos_token=names.get(-1 if tokenizer.bos_id is None else tokenizer.bos_id, ""),
-            eos_token=names.get(eos_id, ""),
-            special_tokens=tokenizer.special_tokens,
-        )
+        return cls._from_source(gguf_source(metadata), tokenizer)
+
+    @classmethod
+    def from_folder(cls, folder: Path, tokenizer: Tokenizer) -> ChatTemplate:
+        """The template of a model folder, or the fallback of engine.template.source where it has none.
+
+        Raises TemplateError, and ModelFormatError for files that cannot be read.
+        """
+        return cls._from_source(folder_source(folder), tokenizer)
+
+    @classmethod
+    def _from_source(cls, source: TemplateSource, tokenizer: Tokenizer) -> ChatTemplate:
+        return cls(source.text, names=source.names, special_tokens=tokenizer.special_tokens)
 
     def render(
         self,
@@ -94,95 +111,111 @@ class ChatTemplate:
         *,
         add_generation_prompt: bool = True,
         continue_final: bool = False,
-    ) -> list[Piece]:
+        enable_thinking: bool | None = None,
+    ) -> RenderedChat:
         """The conversation as the template writes it; joined, the pieces are the text of transformers.
 
-        messages: role (one of ROLES) and content each. add_generation_prompt: end with the beginning of an
-        answer. continue_final: end right after the content of the last message instead, so that the model
-        goes on with it.
+        messages: role (one of ROLES) and content each, and of an answer its `reasoning_content` if it has any, which
+        the template may use or not. add_generation_prompt: end with the beginning of an answer. continue_final: end
+        right after the last message instead, so that the model goes on with it, or with its reasoning if the content
+        is empty; white space at its end goes where the template trims it. enable_thinking: what templates of models
+        that can answer with and without reasoning ask for; None leaves them their own choice.
 
-        Raises TemplateError if the template fails, refuses these messages, or uses more than engine.template.sandbox
-        allows.
+        Raises TemplateError if the template fails, refuses these messages, or uses more than it may.
         """
-        contents = [_checked_content(message) for message in messages]
-        if continue_final and not contents:
+        shown = [_checked(message) for message in messages]
+        if continue_final and not shown:
             raise TemplateError("there is no message to continue")
-        stand_ins = self._unused_characters(contents)
-        disguise = dict(zip(map(ord, self._ends), stand_ins, strict=False))
-        cut = stand_ins[-1]
-        shown = [
-            {"role": message["role"], "content": content.translate(disguise)}
-            for message, content in zip(messages, contents, strict=True)
-        ]
+        size = sum(len(text) for message in shown for text in message.values())
+        cut = self._unused_character(shown) if continue_final else ""
         if continue_final:
-            shown[-1]["content"] += cut
-        characters = MAX_CHARACTERS + CHARACTERS_PER_CONTENT_CHARACTER * sum(map(len, contents))
-        try:
-            with spending(Budget(characters)):
-                text = self._template.render(
-                    messages=shown,
-                    add_generation_prompt=add_generation_prompt and not continue_final,
-                    **self._names,
-                )
-        except Exception as error:
-            raise TemplateError(f"the model's chat template failed: {_reason(error)}") from None
+            field = "content" if shown[-1]["content"] or "reasoning_content" not in shown[-1] else "reasoning_content"
+            # transformers appends its mark with a blank too, and takes its loss for the template's trimming.
+            shown[-1][field] += cut + " "
+        arguments = {"tools": None, "documents": None, **self._names}
+        arguments["add_generation_prompt"] = add_generation_prompt and not continue_final
+        if enable_thinking is not None:
+            arguments["enable_thinking"] = enable_thinking
+        reply = self._ask("failed", arguments=arguments, messages=[_aliased(message) for message in shown], size=size)
+        text, own = reply["text"], reply["own"]
         if continue_final:
-            text, found, _ = text.rpartition(cut)
-            if not found:
+            place = text.rfind(cut)
+            if place < 0:
                 raise TemplateError("the model's chat template leaves out the message to be continued")
-        return self._pieces(text, {ord(stand_in): chr(end) for end, stand_in in disguise.items()})
+            text = text[:place] if text.startswith(" ", place + 1) else text[:place].rstrip()
+        return self._rendered(text, own)
 
-    def _unused_characters(self, contents: Sequence[str]) -> list[str]:
-        """One private-use character for each character to disguise, and one more."""
-        used = {character for content in contents for character in content if ord(character) in PRIVATE_USE}
-        used.update(character for character in self._source if ord(character) in PRIVATE_USE)
-        free = [chr(code) for code in PRIVATE_USE[: len(used) + len(self._ends) + 1] if chr(code) not in used]
-        if len(free) <= len(self._ends):
-            raise TemplateError("the messages use up all private-use characters; remove some")
-        return free[: len(self._ends) + 1]
+    def render_prompt(
+        self,
+        messages: Sequence[Mapping[str, str]],
+        *,
+        continue_final: bool | None = None,
+        enable_thinking: bool | None = None,
+    ) -> RenderedChat:
+        """The conversation up to where the model answers.
 
-    def _pieces(self, text: str, reveal: Mapping[int, str]) -> list[Piece]:
-        pieces: list[Piece] = []
-        start = 0
-        for match in self._special.finditer(text):
-            pieces.append(Piece(text[start : match.start()].translate(reveal), special=False))
+        continue_final: go on with the last message rather than begin an answer; by default if it is the assistant's.
+        """
+        if continue_final is None:
+            continue_final = bool(messages) and messages[-1].get("role") == "assistant"
+        return self.render(messages, continue_final=continue_final, enable_thinking=enable_thinking)
+
+    def _ask(self, what: str, *, messages: Sequence[Any] = (), size: int = 0, **request: Any) -> dict[str, Any]:
+        """The reply of a worker; raises TemplateError, with `what` happened to the template."""
+        try:
+            reply = pool.ask(
+                {
+                    "source": self._source,
+                    "messages": list(messages),
+                    "characters": MAX_CHARACTERS + CHARACTERS_PER_CONTENT_CHARACTER * size,
+                    "longest": MAX_OUTPUT_CHARACTERS + OUTPUT_PER_CONTENT_CHARACTER * size,
+                    **request,
+                }
+            )
+            reason = reply.get("error")
+        except TemplateError as error:
+            reason = str(error)
+        if reason is not None:
+            raise TemplateError(f"the model's chat template {what}: {reason:.300}")
+        return reply
+
+    def _unused_character(self, messages: Sequence[Mapping[str, str]]) -> str:
+        used = set(self._source).union(*(text for message in messages for text in message.values()))
+        for code in PRIVATE_USE:
+            if chr(code) not in used:
+                return chr(code)
+        raise TemplateError("the messages use up all private-use characters; remove some")
+
+    def _rendered(self, text: str, own: Sequence[tuple[int, int]]) -> RenderedChat:
+        written, end = [], 0
+        for start, stop in own:
+            written += [FOREIGN * (start - end), text[start:stop]]
+            end = stop
+        # Of the same length as the text, but for what was cut off it.
+        trusted = "".join(written)[: len(text)]
+        pieces, end = [], 0
+        for match in self._special.finditer(trusted):
+            pieces.append(Piece(text[end : match.start()], special=False))
             pieces.append(Piece(match.group(), special=True))
-            start = match.end()
-        pieces.append(Piece(text[start:].translate(reveal), special=False))
-        return [piece for piece in pieces if piece.text]
+            end = match.end()
+        pieces.append(Piece(text[end:], special=False))
+        thinking = self.reasoning is not None and trusted.rfind(self.reasoning.open) > trusted.rfind(
+            self.reasoning.close
+        )
+        return RenderedChat([piece for piece in pieces if piece.text], thinking)
 
 
-def encode_chat(
-    tokenizer: Tokenizer,
-    template: ChatTemplate,
-    messages: Sequence[Mapping[str, str]],
-    *,
-    continue_final: bool | None = None,
-) -> list[int]:
-    """Token ids of a conversation, up to where the model answers.
-
-    continue_final: go on with the last message rather than begin an answer; by default if it is the
-    assistant's. Content never becomes a special token; the ids are otherwise those of transformers'
-    `apply_chat_template`, BOS included only where the template writes it. Raises TemplateError.
-    """
-    if continue_final is None:
-        continue_final = bool(messages) and messages[-1].get("role") == "assistant"
-    ids: list[int] = []
-    for piece in template.render(messages, continue_final=continue_final):
-        ids += [tokenizer.special_tokens[piece.text]] if piece.special else tokenizer.encode(piece.text)
-    return ids
-
-
-def _checked_content(message: Mapping[str, str]) -> str:
-    role, content = message.get("role"), message.get("content")
+def _checked(message: Mapping[str, str]) -> dict[str, str]:
+    role, content, reasoning = message.get("role"), message.get("content"), message.get("reasoning_content")
     if role not in ROLES:
         raise TemplateError(f"a message has the role {role!r:.40}; known are {', '.join(sorted(ROLES))}")
-    if not isinstance(content, str):
-        raise TemplateError(f"the content of a message must be text, not {type(content).__name__}")
-    return content
+    if not isinstance(content, str) or not isinstance(reasoning, (str, type(None))):
+        other = reasoning if isinstance(content, str) else content
+        raise TemplateError(f"the content of a message must be text, not {type(other).__name__}")
+    return {"role": role, "content": content} | ({"reasoning_content": reasoning} if reasoning else {})
 
 
-def _reason(error: Exception) -> str:
-    """One line, of a length for people; a template can raise any text."""
-    lines = str(error).split("\n")
-    return f"{lines[0] or type(error).__name__:.300}"
+def _aliased(message: Mapping[str, str]) -> dict[str, str]:
+    """With the reasoning under the other name that templates read it by, as transformers passes it."""
+    reasoning = message.get("reasoning_content")
+    return dict(message) if reasoning is None else {"thinking": reasoning, **message}

@@ -14,15 +14,23 @@ from jinja2.exceptions import SecurityError, TemplateRuntimeError
 from jinja2.ext import Extension, loopcontrols
 from jinja2.parser import Parser
 from jinja2.runtime import Context, Undefined
-from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2.sandbox import ImmutableSandboxedEnvironment, SandboxedFormatter
 from jinja2.utils import Namespace
 from jinja2.visitor import NodeTransformer
 
+from engine.template.authored import Authored, join, replace
 from engine.template.budget import charge, charge_for
 
 CHARACTERS_PER_RANGE_ITEM = 16
+# Every second character may begin a part, and a string of its own takes some 50 bytes.
+CHARACTERS_PER_PART = 4
+MAX_FORMAT_WIDTH = 999
 MAX_INTEGER_BITS = 4_096
 MAX_INDENT = 64
+
+# printf's, of which widths of four digits and `*` have been refused.
+PERCENT_DIRECTIVE = re.compile(r"%(?:\((?P<name>[^)]*)\))?(?P<flags>[^a-zA-Z%(]*)(?P<kind>[a-zA-Z%])")
+_MISSING = object()
 
 FILTERS = {
     *("abs", "attr", "capitalize", "count", "d", "default", "dictsort", "first", "float", "groupby", "int"),
@@ -55,6 +63,9 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
     loop, call of a macro, operator, slice, literal, filter, method and piece of output is charged. Filters
     and methods that make long strings out of nothing and have no use in chat templates do not exist here.
     What exceeds the budget raises SecurityError. Use it inside `spending`.
+
+    What the template's source writes is Authored in the result of `render`; what came from its arguments is
+    only where they were.
     """
 
     intercepted_binops = frozenset({"+", "*", "**", "%"})
@@ -88,13 +99,20 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
     def concat_values(self, *values: Any) -> str:
         return _join(values)
 
+    def concat(self, parts: Iterable[str]) -> str:
+        # What Jinja joins in macros, blocks and at the end has been charged when it was printed.
+        return join("", parts)
+
+    def own(self, text: str) -> Authored:
+        return Authored.whole(text)
+
     def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
         return _Metering().visit(super()._parse(source, name, filename))
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
         if operator == "%" and isinstance(left, str):
-            _check_format(left)
-        elif operator == "**":
+            return _format_percent(left, right)
+        if operator == "**":
             _check_power(left, right)
         elif operator == "*":
             _check_product(left, right)
@@ -110,11 +128,12 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
         raise SecurityError(f"access to {attribute!r} of {type(obj).__name__!r} is not allowed")
 
     def wrap_str_format(self, value: Any) -> Callable[..., str] | None:
-        wrapped = super().wrap_str_format(value)
+        if super().wrap_str_format(value) is None:
+            return None
         # A width can come from an argument, as in {:{width}}, so no format specification is safe.
-        if wrapped is not None and ":" in value.__self__:
+        if ":" in value.__self__:
             raise SecurityError("str.format with a format specification is not allowed")
-        return wrapped
+        return lambda *args, **kwargs: _format_braces(SandboxedFormatter(self), value.__self__, args, kwargs)
 
     def call(__self, __context: Context, __obj: Any, *args: Any, **kwargs: Any) -> Any:
         owner = getattr(__obj, "__self__", None)
@@ -122,6 +141,8 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
             return _join(list(*args, **kwargs), owner)
         if isinstance(owner, str) and __obj.__name__ == "replace":
             return _replace(owner, *args, **kwargs)
+        if isinstance(owner, str) and __obj.__name__ in ("split", "rsplit", "splitlines"):
+            charge(CHARACTERS_PER_PART * len(owner))
         return __self.made(super().call(__context, __obj, *args, **kwargs))
 
 
@@ -141,7 +162,22 @@ class _Namespace(Namespace):
 
 
 class _Metering(NodeTransformer):
-    """Puts charges into a parsed template, where generated code would not pass through the environment."""
+    """Puts charges into a parsed template, where generated code would not pass through the environment, and marks
+    the strings it writes as its own."""
+
+    def visit_TemplateData(self, node: nodes.TemplateData) -> nodes.Node:
+        return _call("own", [nodes.Const(node.data)], node)
+
+    def visit_Const(self, node: nodes.Const) -> nodes.Node:
+        return _call("own", [node], node) if isinstance(node.value, str) else node
+
+    def visit_Compare(self, node: nodes.Compare) -> nodes.Node:
+        self.generic_visit(node)
+        return _call("made", [node], node)
+
+    def visit_Test(self, node: nodes.Test) -> nodes.Node:
+        self.generic_visit(node)
+        return _call("made", [node], node)
 
     def visit_For(self, node: nodes.For) -> nodes.Node:
         return self._charge_turn(node)
@@ -153,6 +189,9 @@ class _Metering(NodeTransformer):
         return self._charge_turn(node)
 
     def visit_Getitem(self, node: nodes.Getitem) -> nodes.Node:
+        if isinstance(node.arg, nodes.Const):
+            node.node = self.visit(node.node)
+            return node
         self.generic_visit(node)
         if not isinstance(node.arg, nodes.Slice):
             return node
@@ -164,16 +203,15 @@ class _Metering(NodeTransformer):
         return _call("concat_values", node.nodes, node)
 
     def visit_List(self, node: nodes.List) -> nodes.Node:
-        self.generic_visit(node)
         constant = all(isinstance(item, nodes.Const) for item in node.items)
+        self.generic_visit(node)
         return node if constant else _call("made", [node], node)
 
     def visit_Tuple(self, node: nodes.Tuple) -> nodes.Node:
+        constant = all(isinstance(item, nodes.Const) for item in node.items)
         self.generic_visit(node)
         # The targets of {% for a, b in ... %} are tuples too.
-        if node.ctx != "load" or all(isinstance(item, nodes.Const) for item in node.items):
-            return node
-        return _call("made", [node], node)
+        return node if node.ctx != "load" or constant else _call("made", [node], node)
 
     def visit_Dict(self, node: nodes.Dict) -> nodes.Node:
         self.generic_visit(node)
@@ -239,13 +277,68 @@ def _join(values: Iterable[Any], d: str = "", attribute: str | int | None = None
         text = str(value if attribute is None else value[attribute])
         charge(len(text) + len(separator) + 1)
         parts.append(text)
-    return separator.join(parts)
+    return join(separator, parts)
 
 
 def _replace(s: Any, old: Any, new: Any, count: int | None = None) -> str:
     text, old, new = str(s), str(old), str(new)
-    charge(len(text) + text.count(old) * len(new))
-    return text.replace(old, new, -1 if count is None else count)
+    charge(len(text) + text.count(old) * (len(new) + CHARACTERS_PER_PART))
+    return replace(text, old, new, -1 if count is None else count)
+
+
+def _format_percent(format: str, arguments: Any) -> str:
+    """As `format % arguments`, directive by directive: the parts are charged before they are joined."""
+    _check_format(format)
+    literals = _literals_of(format)
+    named: Any = arguments
+    values = iter(arguments if isinstance(arguments, tuple) else (arguments,))
+    parts: list[str] = []
+    end = 0
+    for match in PERCENT_DIRECTIVE.finditer(format):
+        parts.append(literals(format[end : match.start()]))
+        end = match.end()
+        if match["kind"] == "%":
+            parts.append(literals("%"))
+        elif match["name"] is not None:
+            parts.append(_directive(match["flags"] + match["kind"], named[match["name"]]))
+        else:
+            parts.append(_directive(match["flags"] + match["kind"], next(values, _MISSING)))
+    if "%" in format[end:] or (next(values, _MISSING) is not _MISSING and not isinstance(arguments, (dict, list))):
+        raise TemplateRuntimeError(f"the format {format!r:.80} does not fit its arguments")
+    return _join([*parts, literals(format[end:])])
+
+
+def _directive(directive: str, value: Any) -> str:
+    if value is _MISSING:
+        raise TemplateRuntimeError("there are fewer arguments than the format needs")
+    part = value if directive == "s" and isinstance(value, str) else f"%{directive}" % (value,)
+    charge(len(part) + 1)
+    return part
+
+
+def _format_braces(formatter: SandboxedFormatter, format: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
+    """As `format.format(*args, **kwargs)` without format specifications, field by field."""
+    literals = _literals_of(format)
+    parts: list[str] = []
+    automatic = 0
+    for literal, field, _, conversion in formatter.parse(format):
+        parts.append(literals(literal))
+        if field is None:
+            continue
+        if not field:
+            field, automatic = str(automatic), automatic + 1
+        value, _ = formatter.get_field(field, args, kwargs)
+        if conversion or not isinstance(value, str):
+            charge_for(value)
+            value = str(formatter.convert_field(value, conversion))  # type: ignore[arg-type]
+        charge(len(value) + 1)
+        parts.append(value)
+    return _join(parts)
+
+
+def _literals_of(format: str) -> Callable[[str], str]:
+    """How the literal parts of a format are marked: the template's own only if all of it is."""
+    return Authored.whole if isinstance(format, Authored) and all(format.own) else str
 
 
 def _indent(s: Any, width: int | str = 4, first: bool = False, blank: bool = False) -> str:
@@ -282,8 +375,8 @@ def _strftime_now(format: str) -> str:
 
 
 def _check_format(format: str) -> None:
-    if re.search(r"\*|\d{4}", format):
-        raise SecurityError("a format with a width of four digits or more is not allowed")
+    if re.search(r"%[^a-zA-Z%]*(?:\*|\d{4})", format):
+        raise SecurityError(f"a format with a width above {MAX_FORMAT_WIDTH} is not allowed")
 
 
 def _check_power(base: Any, exponent: Any) -> None:

@@ -6,13 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.text import TextStream
+from engine.reasoning import ThinkTags
+from engine.text import AnswerStream
 
 
 def feed(chunks: list[bytes], stop: tuple[str, ...] = ()) -> tuple[str, bool]:
-    stream = TextStream(stop)
-    text = "".join(stream.push(chunk) for chunk in chunks)
-    return text + stream.finish(), stream.stopped
+    stream = AnswerStream(stop)
+    text = "".join(stream.push(chunk).text for chunk in chunks)
+    return text + stream.finish().text, stream.stopped
 
 
 def cut(data: bytes, places: list[int]) -> list[bytes]:
@@ -35,10 +36,10 @@ def test_any_bytes_in_any_split_equal_the_whole(data: bytes, places: list[int]) 
 
 @given(st.text(max_size=30), st.lists(st.integers(0, 120)))
 def test_half_a_character_is_never_given_out(text: str, places: list[int]) -> None:
-    stream = TextStream()
+    stream = AnswerStream()
     given_out = ""
     for chunk in cut(text.encode("utf-8", "replace"), places):
-        given_out += stream.push(chunk)
+        given_out += stream.push(chunk).text
         assert text.encode("utf-8", "replace").decode().startswith(given_out)
 
 
@@ -54,10 +55,10 @@ def test_stop_strings_are_found_in_any_split(text: str, stop: tuple[str, ...], p
 
 @given(few, stops)
 def test_no_more_is_held_back_than_a_stop_string_may_begin_with(text: str, stop: tuple[str, ...]) -> None:
-    stream = TextStream(stop)
+    stream = AnswerStream(stop)
     given_out = ""
     for end, character in enumerate(text, start=1):
-        given_out += stream.push(character.encode())
+        given_out += stream.push(character.encode()).text
         if stream.stopped:
             break
         held = text[len(given_out) : end]
@@ -74,27 +75,34 @@ def test_every_split_of_one_stop_string() -> None:
 
 
 def test_what_a_stop_string_might_have_begun_is_shown_at_the_end() -> None:
-    stream = TextStream(("\nUser:",))
-    assert stream.push(b"done\nUse") == "done"
-    assert stream.finish() == "\nUse"
-    assert stream.finish() == ""
+    stream = AnswerStream(("\nUser:",))
+    assert stream.push(b"done\nUse").text == "done"
+    assert stream.finish().text == "\nUse"
+    assert stream.finish().text == ""
     assert not stream.stopped
 
 
 def test_half_a_character_at_the_end_is_replaced() -> None:
-    stream = TextStream()
-    assert stream.push("é".encode()[:1]) == ""
-    assert stream.finish() == "\ufffd"
+    stream = AnswerStream()
+    assert stream.push("é".encode()[:1]).text == ""
+    assert stream.finish().text == "\ufffd"
 
 
 def test_nothing_follows_a_stop_string() -> None:
-    stream = TextStream(("END",))
-    assert stream.push(b"a END b") == "a "
+    stream = AnswerStream(("END",))
+    assert stream.push(b"a END b").text == "a "
     assert stream.stopped
-    assert stream.push(b"more") == ""
-    assert stream.finish() == ""
+    assert stream.push(b"more").text == ""
+    assert stream.finish().text == ""
 
 
 @pytest.mark.parametrize(("stop", "expected"), [(("abc", "b"), "xa"), (("ab", "b"), "x"), (("bc", "ab"), "x")])
 def test_the_stop_string_that_is_complete_first_counts(stop: tuple[str, ...], expected: str) -> None:
     assert feed([b"xabcd"], stop) == feed([b"x", b"a", b"b", b"c", b"d"], stop) == (expected, True)
+
+
+def test_a_stop_string_ends_the_answer_and_not_the_thoughts() -> None:
+    stream = AnswerStream(("END",), ThinkTags("<think>", "</think>"))
+    assert stream.push(b"<think>to END or</think>not END to be") == ("to END or", "not ")
+    assert stream.stopped
+    assert stream.finish() == ("", "")

@@ -1,3 +1,5 @@
+"""What a chat template does with a conversation."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -12,14 +14,12 @@ from hypothesis import strategies as st
 from transformers.utils.chat_template_utils import render_jinja_template
 
 from engine.checkpoint.gguf_file import GGUFFile
-from engine.errors import ModelFormatError, TemplateError
-from engine.template import ChatTemplate, encode_chat
-from engine.tokenizer import Tokenizer
+from engine.errors import TemplateError
+from engine.template import ChatTemplate
+from engine.tokenizer import Tokenizer, tokenizer_from_gguf
+from engine.tokenizer.byte_bpe_tokenizer import ByteBPETokenizer
+from tests.engine.template.styles import CHATML
 
-CHATML = (
-    "{% for m in messages %}{{ '<|im_start|>' + m['role'] + '\n' + m['content'] }}<|im_end|>\n{% endfor %}"
-    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
-)
 # As Llama 3's does: trims contents, writes BOS and makes control tokens out of roles.
 TRIMMING = (
     "{{ bos_token }}{% for m in messages %}"
@@ -36,7 +36,8 @@ TALK = [
 
 
 def chat_template(source: str, special_tokens: Sequence[str] = SPECIALS) -> ChatTemplate:
-    return ChatTemplate(source, bos_token="<s>", eos_token="</s>", special_tokens=special_tokens)
+    names = {"bos_token": "<s>", "eos_token": "</s>"}
+    return ChatTemplate(source, names=names, special_tokens=special_tokens)
 
 
 def rendered(source: str, messages: Sequence[dict[str, str]], **options: Any) -> str:
@@ -49,6 +50,12 @@ def by_transformers(source: str, messages: Sequence[dict[str, str]], **options: 
     return texts[0]
 
 
+def ids_of(
+    tokenizer: Tokenizer, template: ChatTemplate, messages: Sequence[dict[str, str]], **options: Any
+) -> list[int]:
+    return tokenizer.encode_pieces(template.render_prompt(messages, **options))
+
+
 @pytest.fixture(scope="module")
 def metadata(model_path: Path) -> dict[str, Any]:
     return dict(GGUFFile(model_path).metadata)
@@ -56,7 +63,7 @@ def metadata(model_path: Path) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def tokenizer(metadata: dict[str, Any]) -> Tokenizer:
-    return Tokenizer.from_gguf(metadata)
+    return tokenizer_from_gguf(metadata)
 
 
 @pytest.fixture(scope="module")
@@ -101,8 +108,9 @@ def test_features_of_transformers_templates() -> None:
 
 def test_ids_are_those_of_the_text_for_contents_without_specials(tokenizer: Tokenizer, real: ChatTemplate) -> None:
     text = "".join(piece.text for piece in real.render(TALK))
+    assert isinstance(tokenizer, ByteBPETokenizer)
     expected = tokenizer.encoding.encode(text, allowed_special="all")
-    assert encode_chat(tokenizer, real, TALK) == expected
+    assert ids_of(tokenizer, real, TALK) == expected
     assert max(expected) < tokenizer.vocabulary
 
 
@@ -111,8 +119,8 @@ def test_a_typed_control_token_stays_text(tokenizer: Tokenizer, real: ChatTempla
     plain = [{"role": "user", "content": "hi"}]
     typed = [{"role": "user", "content": attack}]
     specials = set(tokenizer.special_tokens.values())
-    ids = encode_chat(tokenizer, real, typed)
-    of_template = [id for id in encode_chat(tokenizer, real, plain) if id in specials]
+    ids = ids_of(tokenizer, real, typed)
+    of_template = [id for id in ids_of(tokenizer, real, plain) if id in specials]
     assert [id for id in ids if id in specials] == of_template
     assert "".join(piece.text for piece in real.render(typed)).count(attack) == 1
     end = tokenizer.encode("<|im_end|>")
@@ -158,28 +166,20 @@ def test_control_tokens_made_of_roles_are_the_template_s_own() -> None:
 
 
 @pytest.mark.parametrize("source", [CHATML, TRIMMING])
-@pytest.mark.parametrize("begun", ["", "Once upon", "a <|im_end|> b", "ends with a blank "])
+@pytest.mark.parametrize("begun", ["Once upon", "a <|im_end|> b", "ends with a blank "])
 def test_a_final_message_is_continued(source: str, begun: str) -> None:
     messages = [*TALK, {"role": "assistant", "content": begun}]
     text = rendered(source, messages, continue_final=True)
-    assert text == rendered(source, TALK) + begun
+    assert text == rendered(source, TALK) + (begun.rstrip() if source is TRIMMING else begun)
 
 
 def test_the_last_assistant_message_is_continued_by_default(tokenizer: Tokenizer, real: ChatTemplate) -> None:
     begun = [*TALK, {"role": "assistant", "content": "Once upon"}]
-    asked = encode_chat(tokenizer, real, TALK)
-    assert encode_chat(tokenizer, real, begun) == asked + tokenizer.encode("Once upon")
-    another = encode_chat(tokenizer, real, begun, continue_final=False)
+    asked = ids_of(tokenizer, real, TALK)
+    assert ids_of(tokenizer, real, begun) == asked + tokenizer.encode("Once upon")
+    another = ids_of(tokenizer, real, begun, continue_final=False)
     assert another[: len(asked)] == asked
     assert another[-3:] == asked[-3:]
-
-
-def test_a_model_without_a_template_gets_the_plain_one(metadata: dict[str, Any], tokenizer: Tokenizer) -> None:
-    bare = {key: value for key, value in metadata.items() if key != "tokenizer.chat_template"}
-    pieces = ChatTemplate.from_gguf(bare, tokenizer).render([TALK[0], {"role": "user", "content": "Hi"}])
-    assert "".join(piece.text for piece in pieces) == "System: Be brief.\n\nUser: Hi\n\nAssistant:"
-    with pytest.raises(ModelFormatError, match="chat_template"):
-        ChatTemplate.from_gguf({**bare, "tokenizer.chat_template": 7}, tokenizer)
 
 
 @pytest.mark.parametrize(
@@ -206,99 +206,6 @@ def test_continuing_a_message_that_the_template_drops_is_refused() -> None:
         rendered("nothing", TALK, continue_final=True)
     with pytest.raises(TemplateError, match="no message"):
         rendered(CHATML, [], continue_final=True)
-
-
-DOUBLING = "{%% set ns = namespace(x=%s) %%}{%% for i in range(60) %%}%s{%% endfor %%}{{ ns.x }}"
-BOMBS = [
-    "{{ 'a' * 200000000 }}",
-    "{{ [0] * 200000000 }}",
-    "{{ 200000000 * 'a' }}",
-    "{{ 'a'.center(200000000) }}",
-    "{{ 'a'.zfill(200000000) }}",
-    "{{ 'a' | center(200000000) }}",
-    "{{ '%0200000000d' | format(1) }}",
-    "{{ '%0200000000d' % 1 }}",
-    "{{ '%*d' % (200000000, 1) }}",
-    "{{ '{:>200000000}'.format(1) }}",
-    "{{ '{:>{}}'.format(1, 200000000) }}",
-    "{{ '{x:>200000000}'.format_map({'x': 1}) }}",
-    "{{ 10 ** 2000000 }}",
-    "{{ strftime_now('%200000000d') }}",
-    "{{ range(200000000) | list }}",
-    "{{ lipsum(n=100000) }}",
-    "{{ ('a' * 10000).replace('a', 'a' * 100000) }}",
-    "{{ ('a' * 10000) | replace('a', 'a' * 100000) }}",
-    "{{ (['a' * 1000] * 10000) | join('a' * 100000) }}",
-    "{{ ('a' * 10000).join(['a'] * 100000) }}",
-    "{{ ('a\n' * 100000) | indent('a' * 10000) }}",
-    "{{ [0, [0, [0]]] | tojson(indent=200000000) }}",
-    "{{ [0] | batch(200000000, 'a') | list }}",
-    "{{ (10).to_bytes(200000000, 'big') }}",
-    "{% for a in range(99999) %}" * 3 + "{% endfor %}" * 3,
-    "{% for i in range(9999) %}" + "a" * 100_000 + "{% endfor %}",
-    "{% macro f(n) %}{{ f(n) }}{% endmacro %}{{ f(1) }}",
-    "{% macro f(n) %}{% if n %}{{ f(n - 1) }}{{ f(n - 1) }}{% endif %}{% endmacro %}{{ f(60) }}",
-    DOUBLING % ("'aa'", "{% set ns.x = ns.x ~ ns.x %}"),
-    DOUBLING % ("'aa'", "{% set ns.x = ns.x + ns.x %}"),
-    DOUBLING % ("'aa'", "{% set x %}{{ ns.x }}{{ ns.x }}{% endset %}{% set ns.x = x %}"),
-    DOUBLING % ("[1]", "{% set ns.x = [ns.x, ns.x] %}"),
-    DOUBLING % ("(1,)", "{% set ns.x = (ns.x, ns.x) %}"),
-    DOUBLING % ("{}", "{% set ns.x = {'a': ns.x, 'b': ns.x} %}"),
-    DOUBLING % ("{}", "{% set ns.x = dict(a=ns.x, b=ns.x) %}"),
-    DOUBLING % ("3", "{% set ns.x = ns.x * ns.x %}"),
-    DOUBLING % ("'a' * 1000000", "{% set ns.l = [ns.x[1:], ns.l] %}"),
-    "{{ " + "(" * 50_000 + "1" + ")" * 50_000 + " }}",
-    "{{ 1" + " + 1" * 40_000 + " }}",
-    "{{ " + "-" * 100_000 + "1 }}",
-    "x" * 300_000,
-]
-
-
-@pytest.mark.parametrize("source", BOMBS, ids=lambda source: source[:50])
-def test_bombs_end_in_time_with_one_error(source: str) -> None:
-    started = datetime.now()
-    with pytest.raises(TemplateError) as caught:
-        rendered(source, TALK)
-    assert "\n" not in str(caught.value)
-    assert (datetime.now() - started).total_seconds() < 20  # the budget is 2 s of processor time
-
-
-ESCAPES = [
-    "{{ ''.__class__.__mro__[1].__subclasses__() }}",
-    "{{ ''['__class__']['__mro__'] }}",
-    "{{ (1).__class__.__base__ }}",
-    "{{ cycler.__init__.__globals__ }}",
-    "{{ joiner.__init__.__globals__.os }}",
-    "{{ namespace.__init__.__globals__ }}",
-    "{{ self.__init__.__globals__ }}",
-    "{{ range.__self__.__class__ }}",
-    "{{ raise_exception.__globals__ }}",
-    "{{ strftime_now.__globals__['datetime'] }}",
-    "{{ messages.append(1) }}",
-    "{{ messages[0].update({'role': 'x'}) }}",
-    "{{ dict.mro() }}",
-    "{{ 'a'.encode() }}",
-    "{{ ('' | attr('__class__')).mro() }}",
-    "{{ [''] | map(attribute='__class__') | map(attribute='__mro__') | first | first }}",
-    "{{ '{0.__class__.__mro__}'.format('') .x.y }}",
-    "{% include '/etc/passwd' %}",
-    "{% import 'os' as os %}",
-    "{% extends 'x' %}",
-    "{% set ns = namespace() %}{% set ns.__class__ = 1 %}{{ ns.__class__.__init__ }}",
-    "{{ open('/etc/passwd') }}",
-    "{% for x in ().__class__.__base__.__subclasses__() %}{{ x }}{% endfor %}",
-    "{{ environment.compile('1') }}",
-    "{{ context.environment.x }}",
-    "{{ 1 / 0 }}",
-    "{% if %}",
-    "{{ nothing.at.all }}",
-]
-
-
-@pytest.mark.parametrize("source", ESCAPES)
-def test_ways_out_of_the_sandbox_are_refused(source: str) -> None:
-    with pytest.raises(TemplateError):
-        rendered(source, TALK)
 
 
 def test_a_long_chat_is_well_within_the_budget() -> None:

@@ -1,0 +1,137 @@
+"""The processes that render chat templates, and how this one talks to them.
+
+Jinja's sandbox keeps a template from reaching out of itself, and engine.template.budget counts what it makes. Neither
+helps against a single call into C that takes long, memory that runs out, or a crash of the interpreter; and a template
+that merely computes for a second would, in a thread of this process, take the interpreter from the thread that decodes
+everyone's tokens at each of the hundreds of operations a token needs. So templates are rendered elsewhere.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from engine.errors import TemplateError
+from engine.template.wire import receive, send
+
+# The budget ends a template after so much less processor time; this ends what the budget does not see. With the
+# start of another worker, all of it stays below two seconds.
+MAX_WALL_SECONDS = 1.2
+START_SECONDS = 30.0
+IDLE_WORKERS = 2
+# Twelve for the escapes of a character in JSON, the rest for the places of what is the template's own.
+BYTES_PER_CHARACTER = 32
+ENVIRONMENT = ("PYTHONHOME", "SYSTEMROOT", "TZ", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
+
+
+class Worker:
+    """A process that renders one template at a time. Raises TemplateError if it cannot be started."""
+
+    def __init__(self) -> None:
+        kept = {name: os.environ[name] for name in ENVIRONMENT if name in os.environ}
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "engine.template.worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=kept | {"PYTHONPATH": os.pathsep.join(sys.path)},
+            # Ctrl-C in a terminal is for the program, not for its helpers.
+            start_new_session=True,
+        )
+        with self._ended_after(START_SECONDS):
+            hello = self._receive(2)
+        if hello is None:
+            self.close()
+            raise TemplateError("the process that renders chat templates does not start: try again")
+
+    def ask(self, request: dict[str, Any]) -> dict[str, Any]:
+        """What `engine.template.worker` replies; TemplateError if it takes too long or dies of it."""
+        try:
+            with self._ended_after(MAX_WALL_SECONDS):
+                send(self._process.stdin, request)  # type: ignore[arg-type]
+                reply = self._receive(BYTES_PER_CHARACTER * request["longest"])
+        except OSError:
+            reply = None
+        if reply is None:
+            self.close()
+            raise TemplateError(f"it needs more than {MAX_WALL_SECONDS:g} s, or more memory than it may have")
+        return reply
+
+    @property
+    def alive(self) -> bool:
+        return self._process.poll() is None
+
+    def close(self) -> None:
+        """End the process; safe to call twice."""
+        self._process.kill()
+        self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout):
+            try:
+                pipe.close()  # type: ignore[union-attr]
+            # What was not written when the process died is of no use to anyone.
+            except OSError:
+                continue
+
+    def _receive(self, most: int) -> Any:
+        return receive(self._process.stdout, most)  # type: ignore[arg-type]
+
+    @contextmanager
+    def _ended_after(self, seconds: float) -> Iterator[None]:
+        watchdog = threading.Timer(seconds, self._process.kill)
+        watchdog.daemon = True
+        watchdog.start()
+        try:
+            yield
+        finally:
+            watchdog.cancel()
+
+
+class Pool:
+    """Workers that wait for work; there are as many as there are templates being rendered at once."""
+
+    def __init__(self) -> None:
+        self._idle: list[Worker] = []
+        self._lock = threading.Lock()
+
+    def ask(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Have one of them answer; raises TemplateError."""
+        with self._worker() as worker:
+            return worker.ask(request)
+
+    def close(self) -> None:
+        with self._lock:
+            idle, self._idle = self._idle, []
+        for worker in idle:
+            worker.close()
+
+    @contextmanager
+    def _worker(self) -> Iterator[Worker]:
+        with self._lock:
+            worker = self._idle.pop() if self._idle else None
+        if worker is not None and not worker.alive:
+            worker.close()
+            worker = None
+        worker = worker or Worker()
+        try:
+            yield worker
+        except BaseException:
+            # A reply may still be on its way, which the next one to ask would take for its own.
+            worker.close()
+            raise
+        with self._lock:
+            kept = len(self._idle) < IDLE_WORKERS
+            if kept:
+                self._idle.append(worker)
+        if not kept:
+            worker.close()
+
+
+# One for all models: a worker costs some 20 MB and a tenth of a second, and none of it depends on the model.
+pool = Pool()
+atexit.register(pool.close)
