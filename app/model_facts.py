@@ -15,8 +15,8 @@ from engine.memory import MemoryNeed, available, memory_need
 
 # Above this share of the free memory, other programs and the page cache are squeezed.
 COMFORTABLE = 0.8
-# Bytes of a number as the engine computes with it by default.
-ITEMSIZE = {"cpu": 4, "cuda": 2}
+# What the engine computes in by default.
+DTYPE = {"cpu": torch.float32, "cuda": torch.bfloat16}
 
 Verdict = Literal["fits", "tight", "does not fit"]
 
@@ -63,8 +63,7 @@ def _facts(path: Path, context: int | None, device: str, free: int) -> ModelFact
     checkpoint = open_checkpoint(path)
     config = checkpoint.config
     chosen = min(context or min(config.comfortable_context, DEFAULT_CONTEXT), config.context_length)
-    itemsize = ITEMSIZE[device]
-    need = memory_need(config, checkpoint.parameters * itemsize, chosen, itemsize)
+    need = memory_need(checkpoint, chosen, DTYPE[device], torch.device(device))
     return ModelFacts(
         title=checkpoint.name,
         family=config.family,

@@ -6,19 +6,18 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from engine.config import ModelConfig
+import torch
+
+from engine.checkpoint import Checkpoint
 from engine.errors import OutOfMemory
+from engine.linear import Dense, best_linear
+from engine.scheduler import PREFILL_CHUNK
 
-if TYPE_CHECKING:
-    import torch
-
-GIB = 2**30
-# Tokens computed at once while a prompt is read; their activations are the largest working space.
-WORKING_TOKENS = 512
-# What libraries take besides: thread pools, allocator slack, a CUDA context.
-WORKING_BYTES = 256 * 2**20
+# What libraries take besides: thread pools, allocator slack. Measured with the default model: 62 MB.
+WORKING_BYTES = 128 * 2**20
+# A suggested context is a multiple of this, and at least one: below, hardly a question and its answer fit.
+CONTEXT_STEP = 256
 # Limits of this size and above mean none: cgroup v1 writes the largest multiple of a page below 2**63.
 UNLIMITED = 2**60
 
@@ -42,17 +41,26 @@ class MemoryNeed:
         return room * self.context // self.kv
 
 
-def memory_need(config: ModelConfig, weights: int, context: int, itemsize: int) -> MemoryNeed:
-    """What a model needs. weights: bytes as they are computed with. itemsize: bytes of a number in the KV cache.
+def memory_need(checkpoint: Checkpoint, context: int, dtype: torch.dtype, device: torch.device) -> MemoryNeed:
+    """What a model needs to converse over `context` tokens, computed in `dtype` on the device.
 
-    The working space holds, for each token of a chunk of the prompt, the stream and its norm, queries, keys and values,
-    both gates of the MLP, in that itemsize; and the logits of a batch's last tokens in float32.
+    The working space holds, for each token of a chunk of the prompt, the stream and its norms, queries, keys and
+    values before and after rotation, and the gates of the MLP.
     """
-    hidden, heads = config.hidden_size, config.num_heads + 2 * config.num_kv_heads
+    config, layout = checkpoint.config, checkpoint.layout
+    numbers = checkpoint.parameters
+    stored = {name.removeprefix(layout.prefix) for name in checkpoint.source.tensors}
+    if f"{layout.names.head}.weight" not in stored and best_linear(device, dtype) is not Dense:
+        numbers += config.vocab_size * config.hidden_size  # the embedding a second time, in the kernel's layout
     inner = config.experts.intermediate_size * config.experts.per_token if config.experts else config.intermediate_size
-    per_token = 3 * hidden + 2 * heads * config.head_dim + 3 * inner
-    working = WORKING_TOKENS * per_token * itemsize + 8 * config.vocab_size * 4 + WORKING_BYTES
-    return MemoryNeed(weights, config.kv_numbers_per_token * context * itemsize, context, working)
+    heads = config.num_heads + 2 * config.num_kv_heads
+    per_token = 3 * config.hidden_size + 2 * heads * config.head_dim + 3 * inner
+    return MemoryNeed(
+        weights=numbers * dtype.itemsize,
+        kv=config.kv_numbers_per_token * context * dtype.itemsize,
+        context=context,
+        working=PREFILL_CHUNK * per_token * dtype.itemsize + WORKING_BYTES,
+    )
 
 
 def require_memory(name: str, need: MemoryNeed, device: torch.device | str = "cpu") -> None:
@@ -60,9 +68,8 @@ def require_memory(name: str, need: MemoryNeed, device: torch.device | str = "cp
     free = available(device)
     if need.total <= free:
         return
-    context = need.largest_context(free)
-    # Below this, hardly a question and its answer fit: not worth suggesting.
-    smaller = f"a smaller context (--context {_round_down(context)} fits) or " if context >= 512 else ""
+    context = need.largest_context(free) // CONTEXT_STEP * CONTEXT_STEP
+    smaller = f"a smaller context (--context {context} fits) or " if context else ""
     raise OutOfMemory(
         f"{name} needs {gigabytes(need.total)} ({gigabytes(need.weights)} of weights, {gigabytes(need.kv)} of KV cache "
         f"for {need.context:,} tokens and {gigabytes(need.working)} to work in), but {gigabytes(free)} are free: "
@@ -78,8 +85,6 @@ def available(device: torch.device | str = "cpu", root: Path = Path("/")) -> int
     root: where proc and sys are mounted.
     """
     if str(device).startswith("cuda"):
-        import torch
-
         return torch.cuda.mem_get_info(device)[0]
     return max(min([_system(root), *_control_groups(root), *_process_limit(root)]), 0)
 
@@ -87,11 +92,6 @@ def available(device: torch.device | str = "cpu", root: Path = Path("/")) -> int
 def gigabytes(count: int) -> str:
     """Bytes in words, in decimal units."""
     return f"{count / 1e9:,.1f} GB" if count >= 0.95e9 else f"{count / 1e6:,.0f} MB"
-
-
-def _round_down(context: int) -> int:
-    """To a number one would type."""
-    return context // 256 * 256
 
 
 def _system(root: Path) -> int:
