@@ -33,7 +33,8 @@ DEEPSEEK = (
     "[一-龥\u3040-ゟ゠-ヿ]+",
     # The file has the line ends themselves in this one.
     (
-        r"""[!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^CRLF\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[CRLF]*"""
+        r"""[!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^CRLF\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+"""
+        r"| ?[\p{P}\p{S}]+[CRLF]*"
         r"|\s*[CRLF]+|\s+(?!\S)|\s+"
     ).replace("CRLF", "\r\n"),
 )
