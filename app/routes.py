@@ -23,7 +23,7 @@ def plain_routes(store: Store, models: Models) -> APIRouter:
 
     @router.get("/status")
     def status() -> Response:
-        return JSONResponse(state_view(models), headers=NO_STORE)
+        return JSONResponse(state_view(models) | {"notices": store.notices}, headers=NO_STORE)
 
     @router.get("/health")
     def health() -> Response:

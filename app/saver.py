@@ -11,6 +11,7 @@ from app.store.messages import Growth
 
 SAVE_SECONDS = 1.0
 SAVE_TOKENS = 32
+NOT_SAVED = "The answer is not saved yet"
 
 log = logging.getLogger(__name__)
 
@@ -19,15 +20,14 @@ class Saver:
     """Writes all growing answers in one transaction: every second, and when one has 32 tokens unsaved.
 
     The thread that takes tokens from the engine thus never waits for the disk. A run whose message or
-    conversation has been deleted is cancelled. What could not be written for good, for want of space say, is
-    tried again every second.
+    conversation has been deleted is cancelled. What cannot be written, for want of space say, stays in memory and
+    is tried again every second; `error` of its run says so meanwhile.
     """
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._changed = threading.Condition()
         self._growing: dict[str, LiveRun] = {}
-        self._unsaved: dict[str, Growth] = {}
         self._hurry = False
         self._closed = False
         self._thread = threading.Thread(target=self._loop, name="saver", daemon=True)
@@ -46,18 +46,22 @@ class Saver:
             self._changed.notify_all()
 
     def finish(self, live: LiveRun, final: Growth) -> str | None:
-        """Save an answer as it will stay; one line if that failed and will be tried again."""
+        """Save an answer as it will stay, however long the disk refuses it; one line if `close` came first."""
         with self._changed:
             self._growing.pop(live.message_id, None)
-        try:
-            self._write(final)
-        except StoreError as error:
-            log.error("answer %s is not saved: %s", final.message_id, error)
+        while True:
+            closed = self._closed
+            try:
+                self._write(final)
+            except StoreError as error:
+                log.error("answer %s is not saved: %s", final.message_id, error)
+                live.error = f"{NOT_SAVED}: {error}"
+            else:
+                return None
+            if closed:
+                return live.error
             with self._changed:
-                self._unsaved[final.message_id] = final
-                self._changed.notify_all()
-            return f"the answer is not saved yet: {error}"
-        return None
+                self._changed.wait_for(lambda: self._closed, SAVE_SECONDS)
 
     def close(self) -> None:
         """Save once more and end; calling it again does nothing."""
@@ -70,22 +74,18 @@ class Saver:
         closed = False
         while not closed:
             with self._changed:
-                self._changed.wait_for(lambda: self._closed or self._growing or self._unsaved)
+                self._changed.wait_for(lambda: self._closed or self._growing)
                 self._changed.wait_for(lambda: self._closed or self._hurry, SAVE_SECONDS)
                 self._hurry = False
                 closed = self._closed
-                growing, unsaved = list(self._growing.values()), list(self._unsaved.values())
+                growing = list(self._growing.values())
             # The thread must outlive whatever happens to one save.
             try:
                 self._save(growing)
-                for final in unsaved:
-                    self._write(final)
-                    with self._changed:
-                        del self._unsaved[final.message_id]
             except StoreError as error:
                 log.error("growing answers are not saved: %s", error)
                 for live in growing:
-                    live.error = f"the answer is not saved yet: {error}"
+                    live.error = f"{NOT_SAVED}: {error}"
             except Exception:
                 log.exception("growing answers are not saved")
 

@@ -404,16 +404,19 @@ def test_an_answer_that_cannot_be_saved_is_told_and_saved_later(store: Store, st
         pages = writer.execute("PRAGMA page_count").fetchone()[0]
         writer.execute(f"PRAGMA max_page_count = {pages + 20}")
     sent = chats.send(conversation.id, "Hello")
-    assert finish(chats, store, sent).status == "streaming"
     live = run_of(chats, sent)
-    assert "full" in str(live.error)
+    deadline = monotonic() + LIMIT_SECONDS
+    while (len(live.text_from(0)[0]) < 250_000 or not live.error) and monotonic() < deadline:
+        sleep(0.05)
+    # All of it is there to be read, and it is not called finished before it is saved.
     assert len(live.text_from(0)[0]) == 250_000
+    assert "full" in str(live.error)
+    assert not live.done
+    assert store.messages.get(sent.message_id).status == "streaming"
     with store.transaction():
         writer.execute("PRAGMA max_page_count = 1000000")
-    deadline = monotonic() + LIMIT_SECONDS
-    while (message := store.messages.get(sent.message_id)).status == "streaming" and monotonic() < deadline:
-        sleep(0.05)
-    assert (message.status, len(message.content)) == ("complete", 250_000)
+    message = finish(chats, store, sent)
+    assert (message.status, len(message.content), live.error) == ("complete", 250_000, None)
 
 
 @pytest.mark.parametrize(

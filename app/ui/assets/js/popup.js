@@ -88,7 +88,8 @@ function corner() {
   return document.querySelector(".fs-notices") ?? document.querySelector("#fs-dock").appendChild(h("div.fs-notices"));
 }
 
-/** A short notice; kind is "error" or "done"; with an action it offers a button. */
+/** A short notice; kind is "error" or "done"; with an action it offers a button; seconds: how long it stays. Returns a
+ *  function that takes it away. */
 export function notice(text, { kind = "done", action = null, label = "", seconds = 6 } = {}) {
   const box = h(`div.fs-notice.fs-${kind}`, { role: kind === "error" ? "alert" : "status" });
   const close = () => box.remove();
@@ -105,11 +106,13 @@ export function notice(text, { kind = "done", action = null, label = "", seconds
   // The same words twice say nothing new.
   for (const other of all.children) if (other.textContent === box.textContent) other.remove();
   all.append(box);
+  if (seconds === Infinity) return close;
   let timer = setTimeout(close, seconds * 1000);
   box.addEventListener("pointerenter", () => clearTimeout(timer));
   box.addEventListener("pointerleave", () => {
     timer = setTimeout(close, 2500);
   });
+  return close;
 }
 
 /** Ask for a name in a dialog; the name, or null. */

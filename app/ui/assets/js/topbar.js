@@ -2,6 +2,7 @@
 
 import { send } from "./bridge.js";
 import { h, iconButton } from "./dom.js";
+import { notice } from "./popup.js";
 
 const BUSY_MS = 700;
 const IDLE_MS = 5_000;
@@ -14,6 +15,8 @@ let figures = null;
 let timer = null;
 let reachable = true;
 let onBack = () => {};
+// What was said of the database already; a page that is loaded again says it again.
+const told = new Set();
 
 /** Call `callback` when the server answers again after it had gone. */
 export function whenBack(callback) {
@@ -52,6 +55,12 @@ function askAgain() {
   setTimeout(lookAgain, 200);
 }
 
+/** Say what is wrong with the database until the user has put it away. */
+function tell(words) {
+  told.add(words);
+  notice(words, { kind: "error", seconds: Infinity });
+}
+
 async function look() {
   clearTimeout(timer);
   let wait = BUSY_MS;
@@ -60,6 +69,7 @@ async function look() {
     if (!response.ok) throw new Error(response.statusText);
     const status = await response.json();
     show(status);
+    for (const words of status.notices) if (!told.has(words)) tell(words);
     if (!reachable) onBack();
     reachable = true;
     wait = status.status === "ready" || status.status === "failed" ? IDLE_MS : BUSY_MS;

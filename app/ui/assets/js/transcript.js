@@ -133,8 +133,15 @@ function settle() {
 function followRow(row) {
   const id = row.message.id;
   let fresh = true;
+  let unwarn = null;
+  // Said as long as it is true; the figures in the words may change meanwhile.
+  const warn = (words) => {
+    if (words) unwarn ??= notice(words, { kind: "error", seconds: Infinity });
+    else if (unwarn) unwarn = unwarn();
+  };
   const end = follow(id, {
-    text(piece, phase, stats) {
+    text(piece, phase, stats, warning) {
+      warn(warning);
       if (fresh && row.text) row.text = "";
       fresh = false;
       row.element.classList.remove("fs-lost");
@@ -143,6 +150,7 @@ function followRow(row) {
     },
     done({ conversation: _, ...message }) {
       endStream = null;
+      warn(null);
       row.element.classList.remove("fs-lost");
       row.show(message);
       settle();
