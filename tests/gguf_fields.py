@@ -18,9 +18,9 @@ class Field(NamedTuple):
     size: int
 
 
-def gguf_fields(data: bytes) -> list[Field]:
-    """Every number of a sound file's header, in order."""
-    return list(_Walk(data).fields())
+def gguf_fields(data: bytes) -> Iterator[Field]:
+    """Every number of a file's header, in order; of a damaged file, whatever follows from what it announces."""
+    return _Walk(data).fields()
 
 
 def replaced(data: bytes, role: str, value: int) -> bytes:
@@ -66,10 +66,12 @@ class _Walk:
         elif kind == 9:
             element, count = self.field(f"{name} element type", 4), self.field(f"{name} count", 8)
             yield from (element, count)
+            # A list of lists, which no sound file has, is taken for one of numbers.
+            kind = 4 if self.number(element) == 9 else self.number(element)
             for index in range(self.number(count)):
-                yield from self.value(f"{name} {index}", self.number(element))
+                yield from self.value(f"{name} {index}", kind)
         else:
-            yield self.field(name, SCALAR_BYTES[kind])
+            yield self.field(name, SCALAR_BYTES.get(kind, 4))
 
     def field(self, role: str, size: int) -> Field:
         self.position += size
@@ -80,7 +82,7 @@ class _Walk:
 
     def text(self, length: int) -> str:
         self.position += length
-        return self.data[self.position - length : self.position].decode()
+        return self.data[self.position - length : self.position][:99].decode("utf-8", "replace")
 
 
 def string(text: str | bytes) -> bytes:

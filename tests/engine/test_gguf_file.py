@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import random
 from pathlib import Path
 
 import pytest
@@ -43,7 +42,7 @@ def test_folder_without_a_model(tmp_path: Path) -> None:
 def test_folder_with_two_models(tmp_path: Path) -> None:
     write_tiny_llama(tmp_path / "a.gguf")
     write_tiny_llama(tmp_path / "b.gguf")
-    assert "2 .gguf files" in str(load_error(tmp_path))
+    assert "2 .gguf models" in str(load_error(tmp_path))
 
 
 @pytest.mark.parametrize("content", [b"", b"GG", b"Dear diary, today", b"GGUF", b"GGUF\x03\0\0\0"])
@@ -88,31 +87,11 @@ def test_absurd_counts_allocate_nothing(where: int, count: int, tiny_path: Path,
         ("llama.attention.head_count_kv", 3),
         ("llama.embedding_length", 32),
         ("llama.feed_forward_length", 2**30),
-        ("llama.vocab_size", 10),
         ("llama.context_length", 0),
-        ("llama.rope.dimension_count", 8),
+        ("llama.rope.dimension_count", 7),
+        ("llama.rope.dimension_count", 1000),
         ("llama.expert_count", 8),
     ],
 )
 def test_numbers_that_do_not_fit_are_refused(key: str, value: int, tmp_path: Path) -> None:
     load_error(write_tiny_llama(tmp_path / "odd.gguf", metadata={key: value}))
-
-
-@pytest.mark.parametrize("count", [300, pytest.param(20_000, marks=pytest.mark.slow)])
-def test_mutated_files_load_or_are_refused_in_one_line(count: int, tmp_path: Path) -> None:
-    path = tmp_path / "mutant.gguf"
-    whole = write_tiny_llama(path, layers=1, hidden=32, heads=2, kv_heads=1, inner=32).read_bytes()
-    header = whole.index(b"blk.0.") + 400
-    chance = random.Random(20261123)
-    refusals: list[str] = []
-    for _ in range(count):
-        mutant = bytearray(whole)
-        for _ in range(chance.randint(1, 4)):
-            mutant[chance.randrange(header)] = chance.randrange(256)
-        path.write_bytes(mutant)
-        try:
-            Engine.load(path, device="cpu").close()
-        except EngineError as error:
-            refusals.append(str(error))
-    assert len(refusals) > count // 6
-    assert not [message for message in refusals if "\n" in message]
