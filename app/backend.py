@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
 from engine import EngineInfo, Sampling, Stats, Step
+from engine.text import Shown
 
 Message = Mapping[str, str]
 
@@ -24,8 +25,8 @@ class BackendRun(Protocol):
         ...
 
     @property
-    def begun(self) -> str:
-        """Of an answer that is continued: what can be shown of the tokens it has already; else ""."""
+    def begun(self) -> Shown:
+        """Of an answer that is continued: what can be shown of the tokens it has already; else nothing."""
         ...
 
     @property
@@ -42,15 +43,12 @@ class Backend(Protocol):
     @property
     def info(self) -> EngineInfo: ...
 
-    def chat(self, messages: Sequence[Message], sampling: Sampling) -> BackendRun:
-        """Answer the conversation; raises EngineError, `ContextOverflow` among others, before any step."""
-        ...
+    def chat(self, messages: Sequence[Message], sampling: Sampling, *, answer: Sequence[int] = ()) -> BackendRun:
+        """Answer the conversation; raises EngineError, `ContextOverflow` among others, before any step.
 
-    def generate(self, prompt: Sequence[int], sampling: Sampling, *, answer: Sequence[int] = ()) -> BackendRun:
-        """Continue an answer to a prompt, both as token ids, as if it had not been interrupted.
-
-        Characters, stop strings, penalties and the random numbers of the seed go on where `answer` ended; `begun`
-        tells its text, and the steps go on from there. Raises as `chat` does.
+        answer: token ids of an answer to go on with, as if it had not been interrupted: characters, stop strings,
+        penalties and the random numbers of the seed go on where they ended. `begun` tells their text, and the steps
+        go on from there.
         """
         ...
 

@@ -311,7 +311,7 @@ class Chats:
 def can_continue(message: Message) -> bool:
     """Whether an answer ended before its end, and there is something of it."""
     cut = message.status in UNFINISHED or (message.status == "complete" and message.finish_reason == "length")
-    return message.role == "assistant" and bool(message.content) and cut
+    return message.role == "assistant" and bool(message.content or message.new_tokens) and cut
 
 
 def _begins(path: list[Message]) -> str | None:

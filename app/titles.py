@@ -22,7 +22,9 @@ SAMPLING = Sampling(temperature=0.0, max_tokens=24)
 # A model that is kept busy may never get to it; the first words are a title too.
 ATTEMPTS = 3
 POLL_SECONDS = 0.5
-INSTRUCTION = "Write a title of two to six words for the conversation. Answer with the title only."
+INSTRUCTION = "Write a title of two to six words for this conversation."
+# Begins the model's answer: small models otherwise go on with the conversation instead.
+BEGINNING = "Title:"
 
 log = logging.getLogger(__name__)
 
@@ -122,7 +124,7 @@ def _prompt(exchange: list[Message]) -> list[dict[str, str]]:
         f"{'User' if message.role == 'user' else 'Assistant'}: {message.content[:EXCERPT_CHARACTERS]}"
         for message in exchange
     )
-    return [{"role": "system", "content": INSTRUCTION}, {"role": "user", "content": f"{said}\n\nTitle:"}]
+    return [{"role": "user", "content": f"{said}\n\n{INSTRUCTION}"}, {"role": "assistant", "content": BEGINNING}]
 
 
 def cleaned(text: str) -> str:

@@ -107,16 +107,18 @@ class Engine:
         sampling: Sampling | None = None,
         *,
         enable_thinking: bool | None = None,
+        answer: Sequence[int] = (),
     ) -> Run:
         """Answer a conversation of {"role", "content"} messages; if the last is the assistant's, go on with it.
 
         An answer of a reasoning model may have `reasoning_content` too, which the model's template uses as it was
         made to. enable_thinking: for templates that can have the model reason or not; None leaves it to them.
+        answer: token ids of an answer to these messages, to go on with as if it had not ended, with the same seed too.
         Raises ContextOverflow if it does not fit, TemplateError if the model's template refuses it.
         """
         rendered = self._rendered(messages, enable_thinking)
         tokens = self._tokenizer.encode_pieces(rendered)
-        return self._submit(tokens, sampling, self._template.reasoning, thinking=rendered.thinking)
+        return self._submit(tokens, sampling, self._template.reasoning, thinking=rendered.thinking, answer=answer)
 
     def chat_tokens(self, messages: Sequence[Mapping[str, str]], *, enable_thinking: bool | None = None) -> list[int]:
         """The prompt `chat` would use, as token ids. Message content never becomes a control token."""
@@ -160,16 +162,25 @@ class Engine:
         return self._template.render_prompt(messages, enable_thinking=enable_thinking)
 
     def _submit(
-        self, prompt: Sequence[int], sampling: Sampling | None, tags: ThinkTags | None = None, *, thinking: bool = False
+        self,
+        prompt: Sequence[int],
+        sampling: Sampling | None,
+        tags: ThinkTags | None = None,
+        *,
+        thinking: bool = False,
+        answer: Sequence[int] = (),
     ) -> Run:
         sampling = sampling or Sampling()
-        tokens = tuple(self._checked(prompt))
+        tokens = tuple(self._checked([*prompt, *answer]))
         if len(tokens) >= self.info.context:
             raise ContextOverflow(need=len(tokens) + 1, have=self.info.context)
         seed = secrets.randbits(63) if sampling.seed is None else sampling.seed
         run = Run(tokens, seed)
         sampler = Sampler(sampling, seed, tokens, self.info.vocabulary)
-        self._scheduler.submit(Job(run, sampling, sampler, self.info.context, tags, thinking=thinking))
+        sampler.resume(answer)
+        job = Job(run, sampling, sampler, self.info.context, tags, thinking=thinking)
+        self._scheduler.resume(job, answer)
+        self._scheduler.submit(job)
         return run
 
     def _prompt_tokens(self, prompt: str | Sequence[int]) -> list[int]:

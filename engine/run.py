@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from engine.errors import EngineError
+from engine.text import NOTHING
 
 FinishReason = Literal["stop", "length", "cancelled"]
 Phase = Literal["queued", "prefill", "decode", "done"]
@@ -57,12 +58,15 @@ class Run:
 
     Iterating raises the EngineError that ended the run, after the steps that came before it. Leaving the loop
     early does not stop the run: call `cancel`.
+
+    begun: of an answer that is continued, what can be shown of the tokens it had; the steps go on from there.
     """
 
     def __init__(self, prompt: tuple[int, ...], seed: int) -> None:
         self.prompt = prompt
         self.phase: Phase = "queued"
         self.stats = Stats(prompt_tokens=len(prompt), seed=seed)
+        self.begun = NOTHING
         self._steps: queue.SimpleQueue[Step | EngineError] = queue.SimpleQueue()
         self._cancelled = threading.Event()
         self._ended = False

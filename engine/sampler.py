@@ -46,6 +46,13 @@ class Sampler:
             for token, bias in sampling.logit_bias.items():
                 self._bias[token] = bias
 
+    def resume(self, answer: Sequence[int]) -> None:
+        """Go on after these tokens of the answer, as if they had just been chosen."""
+        for token in answer:
+            self._remember(token)
+            if self.sampling.temperature != 0.0:
+                self._uniform()
+
     def choose(self, logits: Tensor) -> Choice:
         """Pick from float32 logits [vocab]; raises EngineError if they are not numbers."""
         normaliser = float(logits.logsumexp(dim=-1))
@@ -86,9 +93,12 @@ class Sampler:
         if sampling.min_p:
             probabilities = probabilities[probabilities >= sampling.min_p * probabilities[0]]
         cumulative = probabilities.cumsum(dim=-1)
-        point = torch.rand(1, dtype=torch.float64, generator=self._generator) * cumulative[-1]
+        point = self._uniform() * cumulative[-1]
         index = int(torch.searchsorted(cumulative, point, right=True))
         return int(ids[min(index, len(probabilities) - 1)])
+
+    def _uniform(self) -> Tensor:
+        return torch.rand(1, dtype=torch.float64, generator=self._generator)
 
     def _remember(self, token: int) -> None:
         if self._seen is not None:

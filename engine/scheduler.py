@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from typing import TypeVar
@@ -75,6 +75,11 @@ class Scheduler:
         self._closed = False
         self._thread = threading.Thread(target=self._loop, name="fireside-engine", daemon=True)
         self._thread.start()
+
+    def resume(self, job: Job, answer: Sequence[int]) -> None:
+        """Take in the tokens that an answer has already, before the run is submitted; `Run.begun` tells their text."""
+        shown = [job.answer.push(self._bytes(job, token)) for token in answer]
+        job.run.begun = Shown("".join(each.reasoning for each in shown), "".join(each.text for each in shown))
 
     def submit(self, job: Job) -> None:
         """Queue a run; raises EngineClosed after `close`."""

@@ -163,6 +163,24 @@ def test_chat_goes_on_with_an_answer_begun(tiny: Engine) -> None:
     assert tiny.chat_tokens(messages) == [*tiny.chat_tokens(messages[:1]), *tiny.tokenize("Well")]
 
 
+def test_an_answer_goes_on_from_any_of_its_tokens_as_if_it_had_not_ended(tiny: Engine) -> None:
+    """Random bytes of the tiny model are full of broken characters, and the stop string may lie across the cut."""
+    asked = [{"role": "user", "content": "Go on."}]
+    sampling = Sampling(
+        temperature=1, seed=5, max_tokens=40, ignore_eos=True, stop=("zqj",), presence_penalty=1, repetition_penalty=1.2
+    )
+    whole = list(tiny.chat(asked, sampling))
+    ids, text = [step.token for step in whole], "".join(step.text for step in whole)
+    assert len(ids) == 40
+    for cut in range(40):
+        begun = [token for token in ids[:cut] if token is not None]
+        run = tiny.chat(asked, sampling.replace(max_tokens=40 - cut), answer=begun)
+        rest = list(run)
+        assert [step.token for step in rest] == ids[cut:]
+        assert run.begun.text + "".join(step.text for step in rest) == text
+        assert run.prompt[-cut or len(run.prompt) :] == tuple(begun)
+
+
 def test_messages_of_another_shape_are_refused(tiny: Engine) -> None:
     for messages in ([{"role": "user"}], [{"role": "user", "content": 3}], [{"role": "robot", "content": "x"}]):
         with pytest.raises(TemplateError):
