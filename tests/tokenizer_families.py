@@ -260,7 +260,8 @@ def reference_of_text(family: str) -> Tokenizer:
 
 def write_folder(folder: Path, description: Json, **config: Any) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "tokenizer.json").write_text(json.dumps(description, ensure_ascii=False), encoding="utf-8")
+    file = {key: value for key, value in description.items() if key != "scores"}
+    (folder / "tokenizer.json").write_text(json.dumps(file, ensure_ascii=False), encoding="utf-8")
     (folder / "tokenizer_config.json").write_text(json.dumps(config), encoding="utf-8")
     return folder
 

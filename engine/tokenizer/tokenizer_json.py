@@ -13,7 +13,7 @@ from engine.tokenizer.linear_pattern import is_linear
 
 FLAGS = ("special", "lstrip", "rstrip", "single_word", "normalized")
 NORMALIZERS = frozenset({"NFC", "NFD", "NFKC", "NFKD", "Lowercase", "Prepend", "Replace"})
-BEHAVIORS = frozenset({"Removed", "Isolated", "MergedWithPrevious", "MergedWithNext", "Contiguous"})
+BEHAVIORS = ("Removed", "Isolated", "MergedWithPrevious", "MergedWithNext", "Contiguous")
 MAX_STEPS = 32
 # How many times longer a normaliser may make a text.
 MAX_GROWTH = 64
@@ -117,7 +117,10 @@ def _steps(part: Any, inner: str, depth: int = 0) -> Iterator[Mapping[str, Any]]
         return
     if not isinstance(part, dict) or depth > 8:
         raise ModelFormatError(f"a part of the tokenizer's {inner} must be an object, not {part!r:.40}")
-    if part.get("type") != "Sequence":
+    kind = part.get("type")
+    if not isinstance(kind, str):
+        raise ModelFormatError(f"a part of the tokenizer's {inner} has the type {kind!r:.40}, which is no string")
+    if kind != "Sequence":
         yield part
         return
     for step in _typed(part, inner, list):
