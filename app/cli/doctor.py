@@ -116,17 +116,17 @@ def _sqlite() -> Iterator[Finding]:
 
 
 def _data(home: Path) -> Iterator[Finding]:
-    from app.store import HomeLocked, Store, StoreError
+    from app.store import StoreError
+    from app.store.check import count_messages, examine
+    from app.store.store import DATABASE
 
-    if not home.exists():
-        yield Finding("ok", "data folder", f"{home}, made by the first start")
+    path = home / DATABASE
+    if not path.exists():
+        yield Finding("ok", "database", f"{path}, made by the first start")
         return
     try:
-        with Store.open(home) as store:
-            count = len(store.conversations.list(limit=sys.maxsize))
-    except HomeLocked as error:
-        yield Finding("warning", "database", f"not checked: {error}")
+        examine(path)
     except StoreError as error:
         yield Finding("problem", "database", str(error))
     else:
-        yield Finding("ok", "database", f"sound, {count:,} conversations, {home}")
+        yield Finding("ok", "database", f"sound, {count_messages(path):,} messages, {path}")

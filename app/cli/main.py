@@ -13,6 +13,8 @@ from types import FrameType
 import click
 
 from app.cli.ask import ask
+from app.cli.backup import backup, restore
+from app.cli.check import check
 from app.cli.doctor import doctor
 from app.cli.export import export
 from app.cli.models import models
@@ -42,7 +44,7 @@ def fireside(context: click.Context) -> None:
         context.invoke(serve)
 
 
-for command in (serve, ask, models, pull, rm, export, doctor):
+for command in (serve, ask, models, pull, rm, export, backup, restore, check, doctor):
     fireside.add_command(command)
 
 

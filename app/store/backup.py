@@ -20,6 +20,8 @@ FOLDER = "backups"
 KEPT = 7
 INTERVAL = timedelta(days=1)
 POLL_SECONDS = 3600.0
+STOP_SECONDS = 1.0
+STEP_PAGES = 4096
 TIME_FORMAT = "%Y%m%dT%H%M%S.%fZ"
 NAME = re.compile(r"fireside-(\d{8}T\d{6}\.\d{6}Z)\.db")
 PART = ".part"
@@ -39,23 +41,19 @@ class Backups:
         found = self.folder.iterdir() if self.folder.is_dir() else ()
         return sorted((path for path in found if NAME.fullmatch(path.name)), reverse=True)
 
-    def make(self) -> Path:
+    def make(self, cancelled: Callable[[], bool] = lambda: False) -> Path:
         """Make one, check it, and remove those beyond the newest KEPT; safe while the database is being written.
 
-        Raises BackupFailed and DiskRefused; what was there before is then still there.
+        cancelled: asked from time to time whether to give up. Raises BackupFailed and DiskRefused; what was there
+        before is then still there.
         """
         self._make_folder()
         path = self.folder / f"fireside-{datetime.now(UTC).strftime(TIME_FORMAT)}.db"
         for left in self.folder.glob(f"*{PART}*"):
             left.unlink()
-        copy_database(self._database, path)
-        self._prune(KEPT)
-        return path
-
-    def renew(self) -> Path:
-        """Make one and remove all others, so that what was erased from the database is in no backup either."""
-        path = self.make()
-        self._prune(1)
+        copy_database(self._database, path, cancelled)
+        for old in self.list()[KEPT:]:
+            old.unlink(missing_ok=True)
         return path
 
     def is_due(self) -> bool:
@@ -79,10 +77,6 @@ class Backups:
         except OSError as error:
             raise BackupFailed(f"{self.folder} cannot be made ({error.strerror}): make its place writable") from None
 
-    def _prune(self, kept: int) -> None:
-        for path in self.list()[kept:]:
-            path.unlink(missing_ok=True)
-
 
 class DailyBackup(threading.Thread):
     """Makes a backup whenever one is due, from its start until `stop`; a failure is told once to `on_failure`."""
@@ -98,21 +92,22 @@ class DailyBackup(threading.Thread):
         while not self._stopped.is_set():
             try:
                 if self._backups.is_due():
-                    self._backups.make()
+                    self._backups.make(self._stopped.is_set)
                 told = False
             except (StoreError, OSError) as error:
                 log.error("no backup: %s", error)
-                if not told:
+                if not told and not self._stopped.is_set():
                     self._on_failure(f"Today's backup could not be made: {error}")
                 told = True
             self._stopped.wait(POLL_SECONDS)
 
     def stop(self) -> None:
-        """Make no more; one that is being made is not waited for, and leaves nothing that counts."""
+        """Make no more; one that is being made is given up and leaves nothing."""
         self._stopped.set()
+        self.join(STOP_SECONDS)
 
 
-def copy_database(source: Path, target: Path) -> int:
+def copy_database(source: Path, target: Path, cancelled: Callable[[], bool] = lambda: False) -> int:
     """Copy a database as it is at this moment into one file, and check the copy; how many messages it has.
 
     Nothing is at `target` before the copy is whole. A server may be writing the source meanwhile. Raises BackupFailed,
@@ -126,7 +121,7 @@ def copy_database(source: Path, target: Path) -> int:
             # In one transaction, so that the copy and the count are of the same moment.
             old.execute("BEGIN")
             expected = old.execute("SELECT count(*) FROM messages").fetchone()[0]
-            old.backup(new)
+            old.backup(new, pages=STEP_PAGES, progress=lambda *_: _go_on(target, cancelled))
             # The source's is a write-ahead log: a copy must be one file.
             new.execute("PRAGMA journal_mode = DELETE")
         examine(part)
@@ -165,6 +160,11 @@ def flush(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _go_on(target: Path, cancelled: Callable[[], bool]) -> None:
+    if cancelled():
+        raise BackupFailed(f"{target} was given up, because Fireside ends")
 
 
 def _refuse_without_room(source: Path, target: Path) -> None:

@@ -14,6 +14,7 @@ from app.store.errors import DatabaseDamaged, HomeNotWritable, StoreError, trans
 from app.store.migrations import migrations
 
 BUSY_SECONDS = 5.0
+CLOSING_MILLISECONDS = 500
 IDLE_READERS = 8
 WAL_LIMIT_BYTES = 64 << 20
 
@@ -113,6 +114,8 @@ class Database:
             while self._readers:
                 self._readers.pop().close()
             try:
+                # Another program that is reading must not keep this one from ending; the log then stays for the next.
+                self._writer.conn.execute(f"PRAGMA busy_timeout = {CLOSING_MILLISECONDS}")
                 self._writer.conn.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             finally:
                 self._writer.close()

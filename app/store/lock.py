@@ -40,8 +40,9 @@ class HomeLock:
         except (OSError, RuntimeError) as error:
             raise HomeNotWritable(home, f"no lock: {getattr(error, 'strerror', None) or error}") from None
         try:
-            self._notes: set[str] = set()
             words = _words(self._owner)
+            # What the owner before left holds until it is dealt with, however this one ends.
+            self._notes = {WITH_WAL, DOUBT}.intersection(words)
             self._write()
         except OSError as error:
             self._lock.release()
@@ -54,16 +55,15 @@ class HomeLock:
         """Remember, for whoever comes after a kill, whether the write-ahead log has to be there."""
         self._note(WITH_WAL, in_use)
 
-    def doubt(self) -> None:
-        """Remember, for whoever comes next, that damage was met in the database."""
-        self._note(DOUBT, True)
+    def doubt(self, doubtful: bool = True) -> None:
+        """Remember, for whoever comes next, that damage was met in the database, or that it was dealt with."""
+        self._note(DOUBT, doubtful)
 
     def release(self) -> None:
         """Give the folder free; calling it again does nothing."""
         if self._lock.is_locked:
-            self._note(WITH_WAL, False)
             try:
-                if DOUBT not in self._notes:
+                if not self._notes:
                     self._owner.unlink(missing_ok=True)
             except OSError:  # a read-only disk: the PID of a process that is gone harms nobody
                 pass

@@ -15,10 +15,10 @@ from pathlib import Path
 
 import sqlite_utils
 
-from app.store.backup import PART, Backups, copy_database, flush, time_of
+from app.store.backup import FOLDER, PART, Backups, copy_database, flush, time_of
 from app.store.check import count_messages, examine
 from app.store.database import Database
-from app.store.errors import DatabaseDamaged, DiskRefused, HomeNotWritable, translated
+from app.store.errors import BackupFailed, DatabaseDamaged, DiskRefused, HomeNotWritable, translated
 from app.store.lock import HomeLock
 from app.store.migrations import migrations, names
 from app.store.salvage import salvage
@@ -56,7 +56,9 @@ def open_database(path: Path, lock: HomeLock) -> tuple[Database, list[str]]:
         notices += [told for told in _told_before(path) if told not in notices]
     except OSError as error:
         raise HomeNotWritable(path.parent, error.strerror or str(error)) from None
-    return Database(path, reindex=lock.doubtful, on_damage=lock.doubt), notices
+    database = Database(path, reindex=lock.doubtful, on_damage=lock.doubt)
+    lock.doubt(False)
+    return database, notices
 
 
 def _inspect(path: Path, wal: Path, lock: HomeLock) -> list[str]:
@@ -111,6 +113,28 @@ def rescue(path: Path, reason: str) -> str:
     except OSError as error:
         raise DiskRefused(path, error) from None
     return notice
+
+
+def restore(backup: Path, path: Path) -> tuple[int, Path | None]:
+    """Put a backup in the place of the database at `path`; its messages, and where what was there is kept.
+
+    Only under the folder's lock. Raises BackupFailed or DatabaseNewer with everything as it was.
+    """
+    part = path.with_name(path.name + PART)
+    if not backup.is_file():
+        raise BackupFailed(f"{backup} is not there: name a file of {path.parent / FOLDER}, or one of your own")
+    try:
+        examine(backup)
+    except DatabaseDamaged as damage:
+        raise BackupFailed(f"{backup} is no sound backup ({damage.reason}): choose another") from None
+    count = copy_database(backup, part)
+    try:
+        finish_install(path)
+        kept = set_aside(path, "before-restore") if path.exists() else None
+        install(part, path)
+    except OSError as error:
+        raise DiskRefused(path, error) from None
+    return count, kept
 
 
 def set_aside(path: Path, why: str, *, link: bool = True) -> Path:

@@ -16,7 +16,7 @@ from app.store.events import Events
 from app.store.ids import IdSource
 from app.store.lock import HomeLock
 from app.store.messages import Messages
-from app.store.opening import open_database
+from app.store.opening import open_database, restore
 from app.store.preferences import Preferences
 from app.store.presets import Presets
 from app.store.trash import Trash
@@ -61,13 +61,7 @@ class Store:
         Raises HomeNotWritable, HomeLocked, DatabaseNewer with the file left as it is, DiskRefused, and BackupFailed
         if a migration cannot be begun for want of a backup.
         """
-        home = Path(home)
-        try:
-            # Chats are private: nobody else may look into a folder that is made for them.
-            home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        except OSError as error:
-            raise HomeNotWritable(home, error.strerror or str(error)) from None
-        lock = HomeLock(home)
+        lock = _hold(home)
         try:
             database, notices = open_database(home / DATABASE, lock)
             try:
@@ -78,6 +72,22 @@ class Store:
         except BaseException:
             lock.release()
             raise
+
+    @staticmethod
+    def restore(home: Path, backup: Path) -> tuple[int, Path | None]:
+        """Put a backup in the place of the data folder's database, while no process works there.
+
+        Returns how many messages it has, and the folder that keeps what was there. Raises HomeNotWritable, HomeLocked,
+        and BackupFailed, DatabaseNewer or DiskRefused with everything left as it was.
+        """
+        lock = _hold(home)
+        try:
+            restored = restore(backup, home / DATABASE)
+            lock.use_wal(False)
+            lock.doubt(False)
+            return restored
+        finally:
+            lock.release()
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -99,3 +109,12 @@ class Store:
 
     def __exit__(self, *exception: object) -> None:
         self.close()
+
+
+def _hold(home: Path) -> HomeLock:
+    try:
+        # Chats are private: nobody else may look into a folder that is made for them.
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise HomeNotWritable(home, error.strerror or str(error)) from None
+    return HomeLock(home)
