@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import socket
+import sys
 import threading
 import webbrowser
 from collections.abc import Callable, Iterator
@@ -21,6 +22,7 @@ from app.listener import address_of
 from app.models import Loader, Models
 from app.routes import plain_routes
 from app.store import Store
+from app.store.backup import DailyBackup
 from app.stream import stream_route
 from app.ui import build_page, mount_page
 from app.ui.assets import head, mount_assets
@@ -60,9 +62,15 @@ def serve(
     """
     with ExitStack() as closing:
         closing.callback(listener.close)
-        store = closing.enter_context(Store.open(home))
         models = Models(models_dir, model, loader=loader)
+        # Closed after the store: a model that is slow to end must not keep what was said from the disk.
         closing.callback(models.close)
+        store = closing.enter_context(Store.open(home))
+        for notice in store.notices:
+            print(f"fireside: {notice}", file=sys.stderr, flush=True)
+        daily = DailyBackup(store.backups, store.notices.append)
+        closing.callback(daily.stop)
+        daily.start()
         chats = Chats(store, models)
         closing.callback(chats.close, SAVE_SECONDS)
         models.start()
