@@ -67,11 +67,11 @@ def tokenizer_from_gguf(metadata: Mapping[str, Any]) -> Tokenizer:
     are missing, of the wrong type or contradict each other.
     """
     fields = _Fields(metadata)
-    model = fields.text("model")
+    model, architecture = fields.text("model"), metadata.get("general.architecture")
     if model == "gpt2":
-        bpe, add_bos = _byte_level(fields)
+        bpe, add_bos = _byte_level(fields, architecture)
     elif model == "llama":
-        bpe, add_bos = _sentencepiece(fields, str(metadata.get("general.architecture")))
+        bpe, add_bos = _sentencepiece(fields, architecture)
     else:
         raise UnsupportedModel(
             f"a model with a {model!r:.40} tokenizer",
@@ -89,12 +89,15 @@ def tokenizer_from_gguf(metadata: Mapping[str, Any]) -> Tokenizer:
     )
 
 
-def _byte_level(fields: _Fields) -> tuple[BPE, bool]:
+def _byte_level(fields: _Fields, architecture: Any) -> tuple[BPE, bool]:
     name = fields.text("pre") if fields.has("pre") else "default"
     family = FAMILIES.get(name)
     if family is None:
         reason = f"how it cuts text into words is not known; known are {', '.join(FAMILIES)}"
         raise UnsupportedModel(f"a model with the pre-tokenizer {name!r:.40}", reason)
+    if architecture == "phi3" and name in ("dbrx", "gpt-4o"):
+        why = "a GGUF file does not keep which control tokens swallow white space: use the folder with tokenizer.json"
+        raise UnsupportedModel("a model with Phi-4's tokenizer", why)
     tokens, types = _tokens(fields)
     if TokenType.BYTE in types:
         raise ModelFormatError(f"{KEY}token_type holds {TokenType.BYTE}, which byte-level BPE does not have")
@@ -114,7 +117,7 @@ def _byte_level(fields: _Fields) -> tuple[BPE, bool]:
     return bpe, family.add_bos
 
 
-def _sentencepiece(fields: _Fields, architecture: str) -> tuple[BPE, bool]:
+def _sentencepiece(fields: _Fields, architecture: Any) -> tuple[BPE, bool]:
     tokens, types = _tokens(fields)
     for name in ("remove_extra_whitespaces", "treat_whitespace_as_suffix"):
         if fields.flag(name, default=False):

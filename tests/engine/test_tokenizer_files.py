@@ -396,3 +396,10 @@ def test_a_gguf_of_mistrals_later_tokenizer_is_refused_by_name() -> None:
     metadata["tokenizer.ggml.scores"] = [*metadata["tokenizer.ggml.scores"], 0.0]
     with pytest.raises(UnsupportedModel, match=r"\[INST\]"):
         tokenizer_from_gguf(metadata)
+
+
+@pytest.mark.parametrize("family", ["gpt4o", "olmo2"])
+def test_a_gguf_of_phi_4_is_refused_by_name(family: str) -> None:
+    metadata = gguf_metadata(family) | {"general.architecture": "phi3"}
+    with pytest.raises(UnsupportedModel, match="Phi-4"):
+        tokenizer_from_gguf(metadata)
