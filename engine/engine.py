@@ -14,6 +14,7 @@ from engine.checkpoint import open_checkpoint
 from engine.errors import ContextOverflow, EngineError, InvalidPrompt, OutOfMemory, UnsupportedModel
 from engine.info import EngineInfo, installed_version
 from engine.linear import best_linear
+from engine.memory import gigabytes, memory_need, require_memory
 from engine.model import Chunk, Model
 from engine.reasoning import ThinkTags
 from engine.run import Run
@@ -58,9 +59,10 @@ class Engine:
     ) -> Engine:
         """Load a model.
 
-        path: a GGUF file, or a folder that holds one. device: `auto`, `cpu`, `cuda`... dtype: `auto`, `float32` or
-        `bfloat16`. context: tokens a conversation may have, by default what the model was trained for, up to
-        8,192. threads: CPU threads, by default one a physical core. on_progress: hears the share done, 0 to 1.
+        path: a GGUF file, a folder that holds one, or a Hugging Face folder. device: `auto`, `cpu`, `cuda`... dtype:
+        `auto`, `float32` or `bfloat16`. context: tokens a conversation may have, by default what the model was
+        trained for, up to 8,192. threads: CPU threads, by default one a physical core. on_progress: hears the share
+        done, 0 to 1.
 
         Raises ModelNotFound, ModelFormatError, UnsupportedModel or OutOfMemory.
         """
@@ -75,14 +77,15 @@ class Engine:
             raise UnsupportedModel(
                 checkpoint.name, f"a context of {context:,} was asked for, but it has 1 to {config.context_length:,}"
             )
+        need = memory_need(checkpoint, context, torch_dtype, torch_device)
+        require_memory(checkpoint.name, need, torch_device)
         with ThreadPoolExecutor(1) as executor:
             digest = executor.submit(checkpoint.digest)
             try:
                 weights = checkpoint.weights(torch_dtype, torch_device, on_progress)
             except (MemoryError, RuntimeError) as error:
-                size = checkpoint.parameters * torch_dtype.itemsize / 2**20
                 raise OutOfMemory(
-                    f"{checkpoint.name} needs {size:,.0f} MiB for its weights, which could not be had: "
+                    f"{checkpoint.name} needs {gigabytes(need.weights)} for its weights, which could not be had: "
                     "close other programs or choose a smaller model"
                 ) from error
         info = EngineInfo(
@@ -90,6 +93,8 @@ class Engine:
             architecture=config.family,
             parameters=checkpoint.parameters,
             quantization=checkpoint.quantization,
+            bits=checkpoint.bits,
+            memory_bytes=need.total,
             context=context,
             vocabulary=config.vocab_size,
             device=str(torch_device),
@@ -139,12 +144,15 @@ class Engine:
         """Text of token ids; raises InvalidPrompt for ids outside the vocabulary."""
         return self._tokenizer.decode(self._checked(tokens))
 
-    def logits(self, tokens: Sequence[int]) -> Tensor:
-        """Logits after each of `tokens`, without sampling: float32 [T, vocab] on the CPU."""
+    def logits(self, tokens: Sequence[int], *, chunk: int = PREFILL_CHUNK) -> Tensor:
+        """Logits after each of `tokens`, without sampling: float32 [T, vocab] on the CPU.
+
+        chunk: how many tokens are computed at once; with 1 they are computed as those of an answer are.
+        """
         ids = self._prompt_tokens(tokens)
         if len(ids) > self.info.context:
             raise ContextOverflow(need=len(ids), have=self.info.context)
-        return self._scheduler.call(lambda: self._all_logits(ids))
+        return self._scheduler.call(lambda: self._all_logits(ids, chunk))
 
     def close(self) -> None:
         """Stop the engine's thread; runs under way end with EngineClosed. Safe to call twice."""
@@ -197,10 +205,10 @@ class Engine:
                 raise InvalidPrompt(f"there is no token {token}: ids go from 0 to {self._tokenizer.vocabulary - 1}")
         return list(tokens)
 
-    def _all_logits(self, tokens: list[int]) -> Tensor:
+    def _all_logits(self, tokens: list[int], chunk: int) -> Tensor:
         cache = self._model.new_cache(len(tokens))
-        chunks = torch.tensor(tokens, device=self._model.device).split(PREFILL_CHUNK)
-        return torch.cat([self._model.forward([Chunk(chunk, cache)], all_logits=True).cpu() for chunk in chunks])
+        chunks = torch.tensor(tokens, device=self._model.device).split(chunk)
+        return torch.cat([self._model.forward([Chunk(part, cache)], all_logits=True).cpu() for part in chunks])
 
 
 def _placement(device: str, dtype: str) -> tuple[torch.device, torch.dtype]:

@@ -13,10 +13,12 @@ from typing import Any
 class EngineInfo:
     """Facts about a loaded model, recorded with every answer.
 
-    parameters: count. quantization: the storage type of most of them. context: tokens the KV cache of a run holds.
-    vocabulary: logits per token. kernels: how the matrix products are computed. digest: SHA-256 of the model file.
-    version: Fireside's. reasoning: whether it thinks before it answers (engine.reasoning). recommended: the
-    sampling its authors advise, by the names of `Sampling`; what they say nothing about is not in it.
+    architecture: the family. parameters: count. quantization: the storage type of most of them. bits: mean bits a
+    parameter takes on disk. memory_bytes: what the weights, the KV cache of one conversation and the working space
+    take. context: tokens the KV cache of a run holds. vocabulary: logits per token. kernels: how the matrix products
+    are computed. digest: SHA-256 of the model's files. version: Fireside's. reasoning: whether it thinks before it
+    answers (engine.reasoning). recommended: the sampling its authors advise, by the names of `Sampling`; what they
+    say nothing about is not in it.
     """
 
     name: str
@@ -30,6 +32,8 @@ class EngineInfo:
     kernels: str
     digest: str
     version: str
+    bits: float = 0.0
+    memory_bytes: int = 0
     reasoning: bool = False
     recommended: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
 

@@ -11,6 +11,7 @@ from engine.errors import UnsupportedModel
 from engine.families import family_of_folder
 from engine.families.fields import Fields
 from engine.template import ChatTemplate
+from engine.tokenizer import tokenizer_from_folder
 
 MAX_CONFIG_BYTES = 2**20
 # Whatever changes an answer belongs to the digest.
@@ -30,8 +31,6 @@ def open_folder(folder: Path) -> Checkpoint:
     family = family_of_folder(fields.text("model_type", "not named"), folder.name)
     if fields.has("quantization_config"):
         raise UnsupportedModel(folder.name, "its weights are quantised in a way only its own library reads")
-    from engine.tokenizer import tokenizer_from_folder  # pyright: ignore
-
     config = family.configure(fields)
     source = SafetensorsSource(folder)
     tokenizer = tokenizer_from_folder(folder)
