@@ -50,7 +50,10 @@ class Packed:
         return torch.ops.mkldnn._linear_pointwise(x, self._packed, self._bias, "none", [], "")
 
 
-def best_linear(device: torch.device, dtype: torch.dtype) -> type[Dense] | type[Packed]:
+LinearKind = type[Dense] | type[Packed]
+
+
+def best_linear(device: torch.device, dtype: torch.dtype) -> LinearKind:
     """The fastest exact kernel for weights on this device."""
     return Packed if device.type == "cpu" and dtype is torch.float32 and _packing_works() else Dense
 

@@ -18,6 +18,7 @@ from engine.checkpoint.weights import load_weights
 from engine.config import ModelConfig
 from engine.errors import ModelFormatError
 from engine.families.family import Layout
+from engine.linear import LinearKind
 from engine.model import ModelWeights
 from engine.template import ChatTemplate
 from engine.tokenizer import Tokenizer
@@ -69,10 +70,14 @@ class Checkpoint:
         return 8 * sum(tensor.nbytes for tensor in self.source.tensors.values()) / self.parameters
 
     def weights(
-        self, dtype: torch.dtype, device: torch.device, on_progress: Callable[[float], None] | None = None
+        self,
+        dtype: torch.dtype,
+        device: torch.device,
+        on_progress: Callable[[float], None] | None = None,
+        linear: LinearKind | None = None,
     ) -> ModelWeights:
         """Every tensor, laid out for the device; see `load_weights`."""
-        return load_weights(self.source, self.layout, self.config, dtype, device, on_progress)
+        return load_weights(self.source, self.layout, self.config, dtype, device, on_progress, linear)
 
     def digest(self) -> str:
         """SHA-256, in hexadecimal: of the file, or of the digests of all files in the order of their names."""

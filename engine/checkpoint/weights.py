@@ -11,7 +11,7 @@ from engine.checkpoint.source import TensorSource
 from engine.config import ModelConfig
 from engine.errors import ModelFormatError, UnsupportedModel
 from engine.families.family import COMPUTED, Layout
-from engine.linear import Dense, best_linear
+from engine.linear import Dense, LinearKind, best_linear
 from engine.mlp import MLP, GatedMLP, MixtureOfExperts, PlainMLP
 from engine.model import LayerWeights, ModelWeights
 from engine.norm import LayerNorm, Norm, RMSNorm
@@ -24,13 +24,16 @@ def load_weights(
     dtype: torch.dtype,
     device: torch.device,
     on_progress: Callable[[float], None] | None = None,
+    linear: LinearKind | None = None,
 ) -> ModelWeights:
     """All weights of a model, dequantised and laid out for the device; on_progress hears the share done, 0 to 1.
+
+    linear: the kernel of the matrix products, by default the best for the device.
 
     Raises ModelFormatError for a tensor that is missing or of another shape than the config asks, UnsupportedModel
     if the file holds tensors this family does not use: leaving them out would compute another model.
     """
-    loader = _Loader(source, layout, config, dtype, device)
+    loader = _Loader(source, layout, config, dtype, device, linear or best_linear(device, dtype))
     loader.refuse_leftovers()
     layers = []
     for index in range(len(config.layers)):
@@ -47,7 +50,13 @@ class _Loader:
     """Takes parts by their role; what they are called, and how they are stored, is the layout's."""
 
     def __init__(
-        self, source: TensorSource, layout: Layout, config: ModelConfig, dtype: torch.dtype, device: torch.device
+        self,
+        source: TensorSource,
+        layout: Layout,
+        config: ModelConfig,
+        dtype: torch.dtype,
+        device: torch.device,
+        linear: LinearKind,
     ) -> None:
         self._source = source
         self._layout = layout
@@ -55,7 +64,7 @@ class _Loader:
         self._config = config
         self._dtype = dtype
         self._device = device
-        self._linear = best_linear(device, dtype)
+        self._linear = linear
         self._stored = {name.removeprefix(layout.prefix): name for name in source.tensors}
 
     def model(self, layers: tuple[LayerWeights, ...]) -> ModelWeights:
