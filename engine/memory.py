@@ -40,6 +40,10 @@ class MemoryNeed:
         room = max(memory - self.weights - self.working, 0)
         return room * self.context // self.kv
 
+    def suggested_context(self, memory: int) -> int:
+        """A round number of tokens with which it would fit into `memory` bytes, 0 if too few would."""
+        return self.largest_context(memory) // CONTEXT_STEP * CONTEXT_STEP
+
 
 def memory_need(checkpoint: Checkpoint, context: int, dtype: torch.dtype, device: torch.device) -> MemoryNeed:
     """What a model needs to converse over `context` tokens, computed in `dtype` on the device.
@@ -68,7 +72,7 @@ def require_memory(name: str, need: MemoryNeed, device: torch.device | str = "cp
     free = available(device)
     if need.total <= free:
         return
-    context = need.largest_context(free) // CONTEXT_STEP * CONTEXT_STEP
+    context = need.suggested_context(free)
     smaller = f"a smaller context (--context {context} fits) or " if context else ""
     raise OutOfMemory(
         f"{name} needs {gigabytes(need.total)} ({gigabytes(need.weights)} of weights, {gigabytes(need.kv)} of KV cache "

@@ -56,18 +56,17 @@ class Interrupted(DownloadFailed):
 class Hub:
     """One repository, read through `huggingface_hub` with the user's own settings of it (token, endpoint, proxy).
 
-    endpoint: another hub than HF_ENDPOINT's. Raises, from every method, UnknownModel, AccessDenied, RateLimited,
-    Offline, UnsuitableModel or DownloadFailed.
+    Raises, from every method, UnknownModel, AccessDenied, RateLimited, Offline, UnsuitableModel or DownloadFailed.
     """
 
-    def __init__(self, reference: HubReference, endpoint: str | None = None) -> None:
+    def __init__(self, reference: HubReference) -> None:
         import huggingface_hub
         from huggingface_hub import HfApi, constants
 
         # The library would otherwise tell its server what else is installed, and ask it for a list of programs.
         constants.HF_HUB_DISABLE_TELEMETRY = True
         self._library = huggingface_hub
-        self._api = HfApi(endpoint, library_name="fireside", library_version=_version())
+        self._api = HfApi(library_name="fireside", library_version=_version())
         self._reference = reference
         self._host = urlsplit(self._api.endpoint).netloc or self._api.endpoint
 
@@ -100,9 +99,7 @@ class Hub:
 
         Raises Interrupted, also while the bytes are read, where it may be tried again.
         """
-        url = self._library.hf_hub_url(
-            self._reference.repository, file.name, revision=commit, endpoint=self._api.endpoint
-        )
+        url = self._library.hf_hub_url(self._reference.repository, file.name, revision=commit)
         # Compressed on the way, a file would have other sizes and offsets than its own.
         headers = {**self._headers(), "Accept-Encoding": "identity"}
         if start:

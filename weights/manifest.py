@@ -8,9 +8,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from weights.errors import UnsafeName
+from weights.errors import UnknownModel, UnsafeName
 from weights.file_names import check_file_name
 from weights.hub import HubFile
+from weights.reference import parse_reference
 
 MANIFEST = "fireside.json"
 MAX_MANIFEST_BYTES = 16 << 20
@@ -64,7 +65,7 @@ def read_manifest(home: Path) -> Manifest | None:
         if path.stat().st_size > MAX_MANIFEST_BYTES:
             return None
         return _parsed(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, KeyError, TypeError, RecursionError, UnsafeName):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, UnknownModel, UnsafeName):
         return None
 
 
@@ -73,6 +74,7 @@ def _parsed(value: Any) -> Manifest:
     files = tuple(HubFile(**file) for file in value["files"])
     if not files or not all(isinstance(text, str) for text in texts.values()):
         raise TypeError("not a manifest")
+    parse_reference(texts["source"])
     for file in files:
         if not isinstance(file.name, str) or isinstance(file.bytes, bool) or not isinstance(file.bytes, int):
             raise TypeError("not a manifest")

@@ -41,13 +41,12 @@ def pull(
     on_progress: Progress | None = None,
     *,
     cancel: threading.Event | None = None,
-    endpoint: str | None = None,
 ) -> Path:
     """The model's folder or first .gguf file in the models folder; downloaded first where it is absent or damaged.
 
-    on_progress: called from this thread with bytes done and bytes in all, over all files. endpoint: another hub than
-    HF_ENDPOINT's. The files arrive in a folder of the same name with ".part" behind it, which is renamed when every
-    size and digest is as the hub lists them; whatever ends it before, a later call goes on from there.
+    on_progress: called from this thread with bytes done and bytes in all, over all files. The files arrive in a
+    folder of the same name with ".part" behind it, which is renamed when every size and digest is as the hub lists
+    them; whatever ends it before, a later call goes on from there.
     Raises UnknownModel, UnsuitableModel, UnsafeName, AccessDenied, RateLimited, Offline, DownloadFailed,
     DigestMismatch, DiskFull, FolderNotWritable, and FetchCancelled once `cancel` is set: within 10 seconds
     (HF_HUB_DOWNLOAD_TIMEOUT) if the hub is silent, else at once.
@@ -61,7 +60,7 @@ def pull(
         with sole_fetcher(folder / f".{home.name}.lock", cancel):
             if path := find_pulled(reference, folder):  # another process was quicker
                 return path
-            manifest = _Pull(reference, home, on_progress or (lambda done, total: None), cancel, endpoint).run()
+            manifest = _Pull(reference, home, on_progress or (lambda done, total: None), cancel).run()
     except OSError as error:
         raise plain(error, folder) from error
     return manifest.model_in(home)
@@ -70,20 +69,17 @@ def pull(
 class _Pull:
     """One download under way; `run` is its whole course."""
 
-    def __init__(
-        self, reference: HubReference, home: Path, on_progress: Progress, cancel: threading.Event, endpoint: str | None
-    ) -> None:
+    def __init__(self, reference: HubReference, home: Path, on_progress: Progress, cancel: threading.Event) -> None:
         self._reference = reference
         self._home = home
         self._staging = staging_of(home)
         self._on_progress = on_progress
         self._cancel = cancel
-        self._endpoint = endpoint
         self._done = 0
         self._total = 0
 
     def run(self) -> Manifest:
-        hub = Hub(self._reference, self._endpoint)
+        hub = Hub(self._reference)
         listing = hub.listing()
         files = choose(self._reference, listing.files, lambda file: _small(hub, listing.commit, file))
         manifest = Manifest(str(self._reference), hub.endpoint, listing.commit, listing.licence, files)

@@ -53,7 +53,7 @@ def _lines(folder: Path, free: int | None, there: list[Installed], facts: dict[s
     titles = {entry.name: f"{entry.title}, {entry.licence}" for entry in CATALOG.values()}
     for model in there:
         yield f"{model.name}  {titles.get(model.name, '') or ('your own' if model.kind == 'own' else 'from the hub')}"
-        yield f"    {_problem(model) or _description(facts[model.name])}"
+        yield f"    {_problem(model) or _description(facts[model.name], free or 0)}"
         yield f"    {weights.megabytes(model.bytes)}, {model.path}"
     on_disk = {model.name for model in there}
     for entry in CATALOG.values():
@@ -71,18 +71,22 @@ def _problem(model: Installed) -> str:
     return model.problem if known or not model.problem else f"damaged: {model.problem}"
 
 
-def _description(facts: ModelFacts | str) -> str:
+def _description(facts: ModelFacts | str, free: int) -> str:
     if isinstance(facts, str):
         return f"cannot be used: {facts}"
+    smaller = facts.memory.suggested_context(free) if facts.verdict == "does not fit" else 0
     return (
         f"{facts.family}, {_count(facts.parameters)} parameters, {facts.quantization} ({facts.bits:.1f} bits), "
         f"{facts.context_length:,} tokens of context; needs {weights.megabytes(facts.memory.total)} of memory "
         f"for {facts.memory.context:,}: {facts.verdict}"
+        + (f", but with --context {smaller} it does" if smaller else "")
     )
 
 
 def _count(parameters: int) -> str:
-    return f"{parameters / 1e9:.2f} billion" if parameters >= 1e9 else f"{parameters / 1e6:.0f} million"
+    if parameters >= 1e9:
+        return f"{parameters / 1e9:.2f} billion"
+    return f"{parameters / 1e6:.0f} million" if parameters >= 1e6 else f"{parameters:,}"
 
 
 def _record(

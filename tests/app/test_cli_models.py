@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.app.command import assert_refused, fireside, start
-from tests.model_hub import ModelHub
+from tests.model_hub import ModelHub, point_hub_at
 from tests.tiny import write_tiny_llama
 
 PADDING = 400_000
@@ -21,10 +21,8 @@ PADDING = 400_000
 def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModelHub]:
     monkeypatch.setenv("FIRESIDE_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("FIRESIDE_MODELS", str(tmp_path / "models"))
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.delenv("HF_TOKEN", raising=False)
     with ModelHub() as hub:
-        monkeypatch.setenv("HF_ENDPOINT", hub.url)
+        point_hub_at(hub.url, monkeypatch)
         tiny = write_tiny_llama(tmp_path / "tiny.gguf").read_bytes()
         hub.add("maker/ggufs", {"tiny.gguf": tiny, "other.gguf": b"GGUF"})
         yield hub
@@ -101,11 +99,22 @@ def test_the_list_tells_each_models_memory_and_hides_no_broken_one(tmp_path: Pat
         assert "\n" not in models[broken]["problem"]
     text = fireside("models", "--context", "64")
     assert text.returncode == 0
-    assert "llama, 0 million parameters, F32 (32.0 bits), 128 tokens of context; needs " in text.stdout
+    assert f"llama, {found['parameters']:,} parameters, F32 (32.0 bits), 128 tokens of context; needs " in text.stdout
     assert "of memory for 64: fits" in text.stdout
     assert text.stdout.count("cannot be used: ") == 3
     assert "damaged: 1 of its 2 parts are missing" in text.stdout
     assert "hf:Qwen/Qwen3-0.6B" in text.stdout
+
+
+def test_a_context_too_long_for_this_machine_is_told_with_one_that_fits(tmp_path: Path) -> None:
+    (tmp_path / "models").mkdir()
+    path = write_tiny_llama(tmp_path / "models" / "long.gguf", context=2**30)
+    text = fireside("models", "--context", str(2**30)).stdout
+    assert "does not fit, but with --context " in text
+    fits = text.split("does not fit, but with --context ")[1].split()[0]
+    assert "does not fit" not in fireside("models", "--context", str(int(fits) // 2)).stdout
+    for command in (("models", "--context", "0"), ("ask", "Hi", "--model", path, "--context", "many")):
+        assert_refused(fireside(*command), 2, "--context")
 
 
 def test_rm_asks_first(tmp_path: Path) -> None:

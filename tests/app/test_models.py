@@ -12,6 +12,7 @@ import pytest
 from app.backend import Backend
 from app.models import Models, ModelState, ModelUnavailable
 from engine import Engine, EngineClosed
+from tests.model_hub import ModelHub, point_hub_at
 from tests.package_index import PackageIndex, point_pip_at, write_wheel
 from tests.tiny import write_tiny_llama
 from weights import DEFAULT
@@ -172,3 +173,24 @@ def test_an_unforeseen_failure_reaches_those_who_wait(
     models = open_models(tmp_path / "models", str(tiny), loader=broken)
     with pytest.raises(ModelUnavailable, match="RuntimeError: two lines"):
         models.backend(LIMIT_SECONDS)
+
+
+def test_a_model_of_the_hub_is_followed_given_up_and_gone_on_with(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, open_models: Callable[..., Models]
+) -> None:
+    folder = tmp_path / "models"
+    name = "hf:maker/ggufs:tiny.gguf"
+    with ModelHub() as hub:
+        point_hub_at(hub.url, monkeypatch)
+        hub.add("maker/ggufs", {"tiny.gguf": tiny.read_bytes()})
+        hub.pause = 0.05
+        given_up = open_models(folder, name)
+        given_up.start()
+        wait_until(given_up, lambda state: state.status == "downloading" and state.done_bytes > 0)
+        began = time.monotonic()
+        given_up.close()
+        assert time.monotonic() - began < 5
+        hub.pause = 0.0
+        assert open_models(folder, name).backend(LIMIT_SECONDS).info.vocabulary > 0
+        assert sorted(sent.start > 0 for sent in hub.sent) == [False, True]
+    assert open_models(folder, name).backend(LIMIT_SECONDS).info.vocabulary > 0

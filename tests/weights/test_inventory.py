@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.model_hub import ModelHub
+from tests.model_hub import ModelHub, point_hub_at
 from weights import (
     DEFAULT,
     FetchCancelled,
@@ -26,9 +26,8 @@ WHOLE = parse_reference("hf:maker/model")
 
 @pytest.fixture
 def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModelHub]:
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.delenv("HF_TOKEN", raising=False)
     with ModelHub() as hub:
+        point_hub_at(hub.url, monkeypatch)
         hub.add("maker/model", dict(FILES))
         hub.add("maker/ggufs", {"a.gguf": b"GGUF", "big-00001-of-00002.gguf": b"1", "big-00002-of-00002.gguf": b"2"})
         yield hub
@@ -48,9 +47,7 @@ def names(folder: Path) -> list[str]:
 def break_off(hub: ModelHub, folder: Path) -> None:
     cancel = threading.Event()
     with pytest.raises(FetchCancelled):
-        pull(
-            WHOLE, folder, lambda done, total: cancel.set() if done > 99_999 else None, cancel=cancel, endpoint=hub.url
-        )
+        pull(WHOLE, folder, lambda done, total: cancel.set() if done > 99_999 else None, cancel=cancel)
 
 
 def test_a_folder_that_is_not_there_holds_nothing(tmp_path: Path) -> None:
@@ -60,9 +57,9 @@ def test_a_folder_that_is_not_there_holds_nothing(tmp_path: Path) -> None:
 def test_everything_that_is_a_model_is_listed_under_the_name_that_opens_or_removes_it(
     hub: ModelHub, folder: Path
 ) -> None:
-    whole = pull(WHOLE, folder, endpoint=hub.url)
-    file = pull(parse_reference("hf:maker/ggufs:a.gguf"), folder, endpoint=hub.url)
-    split = pull(parse_reference("hf:maker/ggufs:big-00002-of-00002.gguf"), folder, endpoint=hub.url)
+    whole = pull(WHOLE, folder)
+    file = pull(parse_reference("hf:maker/ggufs:a.gguf"), folder)
+    split = pull(parse_reference("hf:maker/ggufs:big-00002-of-00002.gguf"), folder)
     (folder / "own.gguf").write_bytes(b"GGUF")
     (folder / "mine").mkdir()
     (folder / "mine" / "config.json").write_text("{}")
@@ -98,26 +95,32 @@ def test_what_is_incomplete_or_damaged_says_how_to_mend_it(hub: ModelHub, folder
     assert problems["lost-00001-of-00003.gguf"] == "2 of its 3 parts are missing"
     assert "4 bytes instead of 98,362,432" in problems[DEFAULT.name]
     assert "fireside rm other.part" in problems["other.part"]
-    (pull(WHOLE, folder, endpoint=hub.url) / "model.safetensors").write_bytes(b"short")
+    (pull(WHOLE, folder) / "model.safetensors").write_bytes(b"short")
     problems = {model.name: model.problem for model in installed(folder)}
     assert "model.safetensors has 5 bytes instead of 300,000" in problems["hf:maker/model"]
 
 
 @pytest.mark.parametrize("note", ["", "{", "[]", "{}", '{"source": 1}', "[" * 100_000, '{"files": "x"}'])
 def test_a_damaged_note_is_no_note(hub: ModelHub, folder: Path, note: str) -> None:
-    (pull(WHOLE, folder, endpoint=hub.url) / "fireside.json").write_text(note)
+    (pull(WHOLE, folder) / "fireside.json").write_text(note)
+    assert names(folder) == ["maker--model"]
+
+
+def test_a_note_cannot_give_a_model_any_name(hub: ModelHub, folder: Path) -> None:
+    note = pull(WHOLE, folder) / "fireside.json"
+    note.write_text(note.read_text().replace("hf:maker/model", "\\u001b[2Jx"))
     assert names(folder) == ["maker--model"]
 
 
 def test_a_note_that_names_files_elsewhere_is_no_note(hub: ModelHub, folder: Path, tmp_path: Path) -> None:
     (tmp_path / "secret.gguf").write_bytes(b"GGUF")
-    note = pull(WHOLE, folder, endpoint=hub.url) / "fireside.json"
+    note = pull(WHOLE, folder) / "fireside.json"
     note.write_text(note.read_text().replace("model.safetensors", "../../secret.gguf"))
     assert names(folder) == ["maker--model"]
 
 
 def test_removing_takes_the_one_model_and_what_belongs_to_it(hub: ModelHub, folder: Path) -> None:
-    pull(WHOLE, folder, endpoint=hub.url)
+    pull(WHOLE, folder)
     (folder / "own-00001-of-00002.gguf").write_bytes(b"GGUF")
     (folder / "own-00002-of-00002.gguf").write_bytes(b"GGUF")
     (folder / "own.gguf").write_bytes(b"GGUF")
@@ -172,7 +175,7 @@ def test_a_link_inside_a_model_is_not_followed(hub: ModelHub, folder: Path, tmp_
     outside = tmp_path / "outside"
     outside.mkdir()
     (outside / "kept.txt").write_text("kept")
-    (pull(WHOLE, folder, endpoint=hub.url) / "way-out").symlink_to(outside, target_is_directory=True)
+    (pull(WHOLE, folder) / "way-out").symlink_to(outside, target_is_directory=True)
     remove("hf:maker/model", folder)
     assert (outside / "kept.txt").exists()
 
@@ -184,7 +187,7 @@ def test_a_link_in_a_staging_folder_is_not_written_through(hub: ModelHub, folder
     partial = folder / "maker--model.part" / "model.safetensors"
     partial.unlink()
     partial.symlink_to(outside)
-    assert (pull(WHOLE, folder, endpoint=hub.url) / "model.safetensors").read_bytes() == FILES["model.safetensors"]
+    assert (pull(WHOLE, folder) / "model.safetensors").read_bytes() == FILES["model.safetensors"]
     assert outside.read_text() == "kept"
 
 
