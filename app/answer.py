@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from app.backend import Backend, BackendRun
 from app.context import ANSWER_SHARE, CONTEXT_FROM, OUT_OF_CONTEXT, Sight, TokenCounts, see
 from app.errors import AppError
-from app.live import LiveRun
+from app.live import THOUGHT_MS, LiveRun
 from app.saver import SAVE_TOKENS, Saver
 from app.store import Message
 from app.store.messages import Growth
@@ -114,6 +114,8 @@ class Answer(threading.Thread):
             # It could not be continued; what there is of it is as good as before.
             status = continued.status
         extra = self._extra | ({"error": error} if error else {})
+        if self.live.thought_ms:
+            extra[THOUGHT_MS] = round(self.live.thought_ms)
         columns = self.live.columns() | {"status": status, "extra": extra}
         not_saved = self._saver.finish(self.live, Growth(self.live.message_id, columns))
         self.live.finish(error or not_saved)
@@ -142,11 +144,14 @@ class Answer(threading.Thread):
             self._extra[PROMPT_DIGEST] = _digest(run.prompt)
         elif tokens and continued.model_digest == backend.info.digest:
             sight = self._see(backend, answer_tokens=len(tokens), room=1)
-            run = backend.generate(backend.chat_tokens(sight.prompt), sampling, answer=tokens)
+            run = backend.chat(sight.prompt, sampling, answer=tokens)
             self._extra[CONTINUED_AT] = [*continued.extra.get(CONTINUED_AT, ()), len(tokens)]
         else:
             sight = self._see(backend, answer_tokens=len(backend.tokenize(continued.content)))
-            run = backend.chat([*sight.prompt, {"role": "assistant", "content": continued.content}], sampling)
+            begun = {"role": "assistant", "content": continued.content}
+            if continued.reasoning:
+                begun["reasoning_content"] = continued.reasoning
+            run = backend.chat([*sight.prompt, begun], sampling)
             self._extra |= {WITHOUT_TOKENS: len(continued.content), PROMPT_DIGEST: _digest(run.prompt)}
             self.live.attach(run, backend.info, from_text=True)
             return run

@@ -183,11 +183,17 @@ def _prompt(system_prompt: str, messages: Sequence[Message]) -> list[dict[str, s
     """The messages as a template takes them: many refuse two of one role in a row, so these become one."""
     prompt = [{"role": "system", "content": system_prompt}] if system_prompt.strip() else []
     for role, group in groupby(messages, lambda message: message.role):
-        prompt.append({"role": role, "content": "\n\n".join(message.content for message in group)})
+        merged = list(group)
+        prompt.append({"role": role, "content": "\n\n".join(message.content for message in merged)})
+        # What of it the model sees is for its template to say: most leave out all but the last answer's.
+        if thoughts := [message.reasoning for message in merged if message.reasoning]:
+            prompt[-1]["reasoning_content"] = "\n\n".join(thoughts)
     return prompt
 
 
 def _at_most_bytes(system_prompt: str, messages: Sequence[Message]) -> int:
     """More tokens than the prompt can have, without counting: a token is at least one byte."""
     size = len(system_prompt.encode()) + PROMPT_TOKENS
-    return size + sum(len(message.content.encode()) + MESSAGE_TOKENS for message in messages)
+    return size + sum(
+        len(message.content.encode()) + len((message.reasoning or "").encode()) + MESSAGE_TOKENS for message in messages
+    )

@@ -13,7 +13,9 @@ from typing import Any, Literal
 
 from app.backend import Message
 from engine import ContextOverflow, EngineClosed, EngineError, EngineInfo, InvalidPrompt, Sampling, Stats, Step
+from engine.reasoning import ThinkTags, ThoughtSplitter
 from engine.run import Phase
+from engine.text import Shown
 
 VOCABULARY = 50_000
 Piece = str | bytes
@@ -36,7 +38,8 @@ class ScriptedBackend:
     answer ends with "stop" after them, with "length" at `Sampling.max_tokens`. pace: seconds before each
     token, or a function of its number; may be set at any time. error: raised by `chat`, or after `error_at`
     tokens where that is given. context: tokens the prompt and one more must fit in; a prompt has a token for
-    each of its words and messages. requests: what `chat` was called with, in order.
+    each of its words and messages. tags: what sets a script's thoughts apart, as a reasoning model's. requests: what
+    `chat` was called with, in order.
     """
 
     def __init__(
@@ -49,13 +52,14 @@ class ScriptedBackend:
         context: int = 2048,
         name: str = "scripted",
         recommended: Mapping[str, Any] | None = None,
+        tags: ThinkTags | None = None,
     ) -> None:
         self.script = script
+        self.tags = tags
         self.pace = pace
         self.error = error
         self.error_at = error_at
         self.requests: list[tuple[Sequence[Message], Sampling]] = []
-        self._prompts: dict[tuple[int, ...], Sequence[Message]] = {}
         self.closed = threading.Event()
         self.info = EngineInfo(
             name=name,
@@ -69,36 +73,35 @@ class ScriptedBackend:
             kernels="scripted",
             digest="0" * 64,
             version="0",
+            reasoning=tags is not None,
             recommended=recommended or {},
         )
 
-    def chat(self, messages: Sequence[Message], sampling: Sampling = Sampling()) -> ScriptedRun:  # noqa: B008
-        """Begin an answer; raises `error`, ContextOverflow or EngineClosed."""
-        return self.generate(self.chat_tokens(messages), sampling)
-
-    def generate(self, prompt: Sequence[int], sampling: Sampling, *, answer: Sequence[int] = ()) -> ScriptedRun:
-        """Begin or continue an answer to a prompt of `chat_tokens`; raises as `chat`, and InvalidPrompt for another
-        prompt, or an answer that the script does not begin with."""
+    def chat(
+        self,
+        messages: Sequence[Message],
+        sampling: Sampling = Sampling(),  # noqa: B008
+        *,
+        answer: Sequence[int] = (),
+    ) -> ScriptedRun:
+        """Begin or continue an answer; raises `error`, ContextOverflow or EngineClosed, and InvalidPrompt for an
+        `answer` that the script does not begin with."""
         if self.closed.is_set():
             raise EngineClosed("the engine is closed: start it again")
-        messages = self._prompts.get(tuple(prompt))
-        if messages is None:
-            raise InvalidPrompt("the script knows no such prompt")
         self.requests.append((messages, sampling))
         if self.error is not None and self.error_at is None:
             raise self.error
-        if len(prompt) + len(answer) + 1 > self.info.context:
-            raise ContextOverflow(len(prompt) + len(answer) + 1, self.info.context)
+        prompt = (*self.chat_tokens(messages), *answer)
+        if len(prompt) + 1 > self.info.context:
+            raise ContextOverflow(len(prompt) + 1, self.info.context)
         pieces = self.script(messages) if callable(self.script) else self.script
         if list(answer) != [token_of(piece) for piece in pieces[: len(answer)]]:
             raise InvalidPrompt("the script has another answer")
-        return ScriptedRun(self, (*prompt, *answer), pieces, sampling, len(answer))
+        return ScriptedRun(self, prompt, pieces, sampling, len(answer))
 
     def chat_tokens(self, messages: Sequence[Message]) -> list[int]:
         """A token for each message's role and for each of its words."""
-        tokens = [token_of(word) for message in messages for word in (message["role"], *message["content"].split())]
-        self._prompts[tuple(tokens)] = messages
-        return tokens
+        return [token_of(word) for message in messages for word in (message["role"], *message["content"].split())]
 
     def tokenize(self, text: str) -> list[int]:
         """A token for each word."""
@@ -125,7 +128,8 @@ class ScriptedRun:
         seed = randbits(63) if sampling.seed is None else sampling.seed
         self.stats = Stats(prompt_tokens=len(prompt), seed=seed)
         self._decoder = codecs.getincrementaldecoder("utf-8")("surrogatepass")
-        self.begun = "".join(self._decoder.decode(_bytes(piece)) for piece in pieces[:done])
+        self._splitter = ThoughtSplitter(backend.tags, thinking=False) if backend.tags else None
+        self.begun = self._shown("".join(self._decoder.decode(_bytes(piece)) for piece in pieces[:done]))
         self._backend = backend
         self._pieces = pieces[done:]
         self._sampling = sampling
@@ -163,7 +167,8 @@ class ScriptedRun:
         if self.phase != "done":
             self.phase = "done"
             reason = "cancelled" if self._cancelled.is_set() else "stop"
-            yield Step(token=None, text=self._rest(), logprob=0.0, finish_reason=reason)
+            shown = self._shown(self._rest(), final=True)
+            yield Step(token=None, text=shown.text, logprob=0.0, finish_reason=reason, reasoning=shown.reasoning)
 
     def cancel(self) -> None:
         """End the run before its next token."""
@@ -173,8 +178,17 @@ class ScriptedRun:
         # Halves: the chosen token is the likeliest with probability 1/2, the next has 1/4, and so on.
         token = token_of(piece)
         top = tuple(((token + rank) % VOCABULARY, -(rank + 1) * math.log(2)) for rank in range(self._sampling.logprobs))
-        text = self._decoder.decode(_bytes(piece)) + (self._rest() if reason else "")
-        return Step(token=token, text=text, logprob=-math.log(2), top=top, finish_reason=reason)
+        shown = self._shown(self._decoder.decode(_bytes(piece)) + (self._rest() if reason else ""), final=bool(reason))
+        return Step(token, shown.text, -math.log(2), top, reason, shown.reasoning)
+
+    def _shown(self, text: str, final: bool = False) -> Shown:
+        if self._splitter is None:
+            return Shown("", text)
+        reasoning, answer = self._splitter.push(text)
+        if final:
+            rest = self._splitter.finish()
+            reasoning, answer = reasoning + rest[0], answer + rest[1]
+        return Shown(reasoning, answer)
 
     def _rest(self) -> str:
         """What stands for the half of a character at the end."""

@@ -14,6 +14,9 @@ from app.store.tokens import TokenLog, unpack_ids
 from engine.info import EngineInfo
 from engine.run import FinishReason, Stats, Step
 
+# In `extra` of an answer: milliseconds that its model thought before it.
+THOUGHT_MS = "thought_ms"
+
 
 class LiveRun:
     """An answer under way: one thread feeds it, any number of threads read it, any thread cancels it.
@@ -34,9 +37,12 @@ class LiveRun:
         self._info: EngineInfo | None = None
         self._continued = continued
         self._text = continued.content if continued else ""
+        self._reasoning = (continued.reasoning or "") if continued else ""
+        self._thought_since: float | None = None
+        self._thought_ms = float(continued.extra.get(THOUGHT_MS) or 0) if continued else 0.0
         self._tokens = _tokens(continued)
         self._saved_tokens = self._begun_tokens = len(self._tokens)
-        self._begun_characters = len(self._text)
+        self._begun_characters = len(self._text) + len(self._reasoning)
         self._finish_reason: FinishReason | None = None
 
     @property
@@ -66,17 +72,26 @@ class LiveRun:
         """What the engine gave for the end; None before it, or if there was an error."""
         return self._finish_reason
 
-    def text_from(self, position: int) -> tuple[str, int]:
-        """The text from a position on, and the position after it; positions count characters (code
-        points)."""
+    @property
+    def thought_ms(self) -> float:
+        """Milliseconds from the first of the model's thoughts to the last; 0 where there are none."""
+        return self._thought_ms
+
+    def shown_from(self, position: int) -> tuple[str, str, int]:
+        """The thoughts and the text from a position on, and the position after them.
+
+        Positions count characters (code points) of the thoughts and then of the text, which begins after them.
+        """
         with self._changed:
-            return self._text[max(0, position) :], len(self._text)
+            thought = len(self._reasoning)
+            reasoning, text = self._reasoning[max(0, position) :], self._text[max(0, position - thought) :]
+            return reasoning, text, thought + len(self._text)
 
     def wait(self, position: int, timeout: float) -> bool:
-        """Wait at most `timeout` seconds for text beyond a position or for the end; whether there is
+        """Wait at most `timeout` seconds for anything beyond a position or for the end; whether there is
         either."""
         with self._changed:
-            return self._changed.wait_for(lambda: self.done or len(self._text) > position, timeout)
+            return self._changed.wait_for(lambda: self.done or self._characters > position, timeout)
 
     def cancel(self, status: Status = "stopped") -> None:
         """End the run soon and give the answer this status; the first call decides."""
@@ -96,7 +111,7 @@ class LiveRun:
     def grown(self) -> bool:
         """Whether there is a token or a character that was not there at the beginning."""
         with self._changed:
-            return len(self._tokens) > self._begun_tokens or len(self._text) > self._begun_characters
+            return len(self._tokens) > self._begun_tokens or self._characters > self._begun_characters
 
     def attach(self, run: BackendRun, info: EngineInfo, *, from_text: bool = False) -> None:
         """Follow this run of this engine; by the feeding thread only, as are the methods below.
@@ -109,7 +124,7 @@ class LiveRun:
                 self._saved_tokens = self._begun_tokens = 0
             elif self._continued:
                 # The text may have ended in half a character, which the next token completes.
-                self._text = run.begun
+                self._reasoning, self._text = run.begun
             self._run, self._info = run, info
             cancelled = self.cancelled
         if cancelled:
@@ -121,6 +136,9 @@ class LiveRun:
             if step.token is not None:
                 self._tokens.append(step.token, step.logprob, step.top)
             self._text += storable(step.text)
+            self._reasoning += storable(step.reasoning)
+            if step.reasoning:
+                self._time_thought()
             self._finish_reason = step.finish_reason
             self._changed.notify_all()
             return len(self._tokens) - self._saved_tokens
@@ -148,6 +166,7 @@ class LiveRun:
         with self._changed:
             columns: dict[str, Any] = {
                 "content": self._text,
+                "reasoning": self._reasoning or None,
                 "token_ids": self._tokens.ids(),
                 "token_logprobs": self._tokens.logprobs(),
                 "finish_reason": self._finish_reason,
@@ -171,6 +190,17 @@ class LiveRun:
             if self._run:
                 columns |= self._figures(self._run.stats)
             return columns
+
+    @property
+    def _characters(self) -> int:
+        return len(self._reasoning) + len(self._text)
+
+    def _time_thought(self) -> None:
+        now = monotonic()
+        if self._thought_since is None:
+            # An answer that is continued has thought before.
+            self._thought_since = now - self._thought_ms / 1000
+        self._thought_ms = (now - self._thought_since) * 1000
 
     def _figures(self, stats: Stats) -> dict[str, Any]:
         """Of the whole answer: where it was continued, those of all its runs together."""

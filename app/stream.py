@@ -21,11 +21,11 @@ HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 
 def stream_route(store: Store, chats: Chats) -> APIRouter:
-    """GET /stream/{message_id}?from=POSITION: the text of an answer from a position on, until it is finished.
+    """GET /stream/{message_id}?from=POSITION: an answer, its thoughts first, from a position on until it is finished.
 
-    Events: `text` {text, phase, stats, warning} with the new position as its id, and a last `done` with the message
-    as it is in the store. warning: one line while the answer cannot be saved, else null. Comment lines are sent while
-    there is nothing new. 404 for an unknown message.
+    Events: `text` {reasoning, text, phase, stats, warning} with the new position as its id, and a last `done` with the
+    message as it is in the store. warning: one line while the answer cannot be saved, else null. Comment lines are sent
+    while there is nothing new. 404 for an unknown message.
     """
     router = APIRouter()
 
@@ -47,14 +47,14 @@ async def _events(store: Store, chats: Chats, message_id: str, position: int) ->
     told, quiet = None, 0.0
     while live is not None:
         done = live.done
-        text, reached = live.text_from(position)
+        reasoning, text, reached = live.shown_from(position)
         # Asked for more than there is: nothing is sent twice.
         position = max(position, reached)
         state = (live.phase, live.error)
-        if text or state != told:
+        if reasoning or text or state != told:
             told, quiet = state, 0.0
             phase, warning = state
-            data = {"text": text, "phase": phase, "stats": live.stats, "warning": warning}
+            data = {"reasoning": reasoning, "text": text, "phase": phase, "stats": live.stats, "warning": warning}
             yield _event("text", data, position)
         elif quiet >= KEEP_ALIVE_SECONDS:
             quiet = 0.0

@@ -12,6 +12,7 @@ UNTITLED = "Untitled chat"
 HEADINGS = {"system": "System", "user": "You", "assistant": "Assistant"}
 NOTES = {"stopped": "stopped", "interrupted": "interrupted", "streaming": "not finished", "error": "failed"}
 FENCE = re.compile(r"^ {0,3}(?P<fence>`{3,}|~{3,})(?P<rest>.*)$")
+FOLD_END = re.compile(r"<(?=/(?:details|summary)\b)", re.IGNORECASE)
 SPECIAL = re.compile(r"[\\`*_\[\]<>#&|~]")
 
 
@@ -19,14 +20,22 @@ def write(conversation: Conversation, messages: Sequence[Message]) -> str:
     """The document: title, system prompt, then each message under a heading, its text as it was written.
 
     messages: the path to show, as `store.messages.path` gives it. Under an answer stands what made it: model,
-    seed, speed, and how it ended if not by itself.
+    seed, speed, and how it ended if not by itself; above it, folded, what a reasoning model thought.
     """
     parts = [f"# {_inline(conversation.title or UNTITLED)}", f"*{_minute(conversation.created_at)}*"]
     if conversation.system_prompt.strip():
         parts += [f"## {HEADINGS['system']}", _closed(conversation.system_prompt)]
     for message in messages:
-        parts += [f"## {HEADINGS[message.role]}", _closed(message.content), _made_by(message)]
+        parts += [f"## {HEADINGS[message.role]}", _thoughts(message), _closed(message.content), _made_by(message)]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _thoughts(message: Message) -> str:
+    """What a reasoning model thought before its answer, folded where HTML in Markdown is understood."""
+    if not message.reasoning:
+        return ""
+    text = FOLD_END.sub("&lt;", _closed(message.reasoning))
+    return f"<details>\n<summary>Thoughts</summary>\n\n{text}\n\n</details>"
 
 
 def _made_by(message: Message) -> str:

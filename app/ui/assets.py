@@ -20,6 +20,7 @@ STYLES = (
     "topbar",
     "sidebar",
     "transcript",
+    "thoughts",
     "markdown",
     "composer",
     "drawer",

@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+from app.live import THOUGHT_MS
 from app.store import Conversation, Message, Store
 
 
@@ -33,6 +34,8 @@ def message_view(message: Message, versions: Sequence[str] = ()) -> dict[str, An
         "id": message.id,
         "role": message.role,
         "content": "" if message.status == "streaming" else message.content,
+        "reasoning": "" if message.status == "streaming" else message.reasoning or "",
+        "thought_ms": message.extra.get(THOUGHT_MS),
         "status": message.status,
         "error": sentence(str(message.extra.get("error", ""))) if message.status == "error" else "",
         "finish_reason": message.finish_reason,

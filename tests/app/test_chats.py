@@ -80,7 +80,7 @@ def finish(chats: Chats, store: Store, sent: Sent) -> StoredMessage:
     position = 0
     while not live.done:
         assert live.wait(position, LIMIT_SECONDS)
-        _, position = live.text_from(position)
+        *_, position = live.shown_from(position)
     return store.messages.get(sent.message_id)
 
 
@@ -116,7 +116,7 @@ def test_an_answer_is_kept_with_all_that_made_it(store: Store, start: Start) -> 
     assert (conversation.title, conversation.settings) == ("What is the capital of France?", {"seed": 7})
     assert [one.id for one in store.messages.path(conversation.id)] == [sent.user_message_id, sent.message_id]
     live = run_of(chats, sent)
-    assert (live.phase, live.error, live.text_from(4)) == ("done", None, ("capital is Paris.", 21))
+    assert (live.phase, live.error, live.shown_from(4)) == ("done", None, ("", "capital is Paris.", 21))
     assert live.stats["new_tokens"] == 5
     assert chats.live_in(conversation.id) is None
 
@@ -362,7 +362,7 @@ def test_an_answer_whose_message_is_gone_ends_quietly(
     position = 0
     while not live.done:
         assert live.wait(position, LIMIT_SECONDS)
-        _, position = live.text_from(position)
+        *_, position = live.shown_from(position)
     assert live.error is None
     assert store.messages.path(sent.conversation_id) == []
     assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
@@ -375,7 +375,7 @@ def test_closing_saves_what_there_is_as_interrupted(store: Store, start: Start) 
     chats.close()
     message = store.messages.get(sent.message_id)
     assert message.status == "interrupted"
-    assert message.content == live.text_from(0)[0] != ""
+    assert message.content == live.shown_from(0)[1] != ""
     with pytest.raises(ChatError, match="shutting down"):
         chats.send(None, "More")
 
@@ -406,10 +406,10 @@ def test_an_answer_that_cannot_be_saved_is_told_and_saved_later(store: Store, st
     sent = chats.send(conversation.id, "Hello")
     live = run_of(chats, sent)
     deadline = monotonic() + LIMIT_SECONDS
-    while (len(live.text_from(0)[0]) < 250_000 or not live.error) and monotonic() < deadline:
+    while (len(live.shown_from(0)[1]) < 250_000 or not live.error) and monotonic() < deadline:
         sleep(0.05)
     # All of it is there to be read, and it is not called finished before it is saved.
-    assert len(live.text_from(0)[0]) == 250_000
+    assert len(live.shown_from(0)[1]) == 250_000
     assert "full" in str(live.error)
     assert not live.done
     assert store.messages.get(sent.message_id).status == "streaming"

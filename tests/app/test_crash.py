@@ -30,10 +30,10 @@ chats = Chats(Store.open(home), models)
 sent = [chats.send(None, f"question {number}", settings={"max_tokens": 100_000}) for number in range(3)]
 for one in sent:
     live = chats.live(one.message_id)
-    while len(live.text_from(0)[0]) < int(sys.argv[2]):
-        live.wait(len(live.text_from(0)[0]), 10)
+    while len(live.shown_from(0)[1]) < int(sys.argv[2]):
+        live.wait(len(live.shown_from(0)[1]), 10)
 for one in sent:
-    print(one.message_id, len(chats.live(one.message_id).text_from(0)[0]), flush=True)
+    print(one.message_id, len(chats.live(one.message_id).shown_from(0)[1]), flush=True)
 sys.stdin.read()
 """
 LONGEST_UNSAVED = 1_000

@@ -43,6 +43,18 @@ def test_a_failed_answer_says_why(store: Store) -> None:
     assert text.endswith("## Assistant\n\n*failed: too long*\n")
 
 
+def test_thoughts_are_folded_above_the_answer(store: Store) -> None:
+    conversation = store.conversations.create()
+    store.messages.add(
+        conversation.id, parent_id=None, role="assistant", content="Yes.", reasoning="Is it?\n</Details>\n```\nx"
+    )
+    text = markdown.write(conversation, store.messages.path(conversation.id))
+    assert text.endswith(
+        "## Assistant\n\n<details>\n<summary>Thoughts</summary>\n\nIs it?\n&lt;/Details>\n```\nx\n```\n\n</details>"
+        "\n\nYes.\n"
+    )
+
+
 @pytest.mark.parametrize(
     ("content", "closed"),
     [

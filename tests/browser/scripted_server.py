@@ -14,6 +14,7 @@ from app.backend import Backend, Message
 from app.fake import ScriptedBackend
 from app.listener import listen
 from app.server import serve
+from engine.reasoning import TAGS
 
 HOSTILE = """<script>window.pwned = 1</script><img src=x onerror="window.pwned = 2">
 
@@ -48,6 +49,15 @@ def attend(q, cache_k, cache_v):
 With grouped-query attention the cache shrinks by the ratio of query heads to key heads, here `14 / 2 = 7`.
 """
 
+THOUGHTS = """<think>
+The user wants a **campfire**. Dry wood first, then air.
+
+1. Tinder
+2. Kindling <img src=x onerror="window.pwned = 5">
+</think>
+
+Light the tinder from below."""
+
 
 def pieces(text: str, size: int = 4) -> list[str]:
     return [text[start : start + size] for start in range(0, len(text), size)]
@@ -60,6 +70,8 @@ def answer(messages: Sequence[Message]) -> list[str]:
         return pieces(HOSTILE)
     if "markdown" in question or "cache" in question:
         return pieces(MARKDOWN)
+    if "think" in question:
+        return pieces(THOUGHTS)
     if "long" in question:
         return [f"word{number} " for number in range(400)]
     return pieces(f"You said: {question[:200]}")
@@ -70,7 +82,7 @@ def loader(delay: float) -> Callable[..., Backend]:
         for step in range(10):
             time.sleep(delay / 10)
             on_progress(step / 10)
-        return ScriptedBackend(answer, pace=0.02, name="scripted")
+        return ScriptedBackend(answer, pace=0.02, name="scripted", tags=TAGS[0])
 
     return load
 

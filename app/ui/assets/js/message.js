@@ -3,6 +3,7 @@
 import { copyText, copyWith, h, icon, iconButton } from "./dom.js";
 import { MarkdownView } from "./markdown.js";
 import { openFigures } from "./popup.js";
+import { Thoughts } from "./thoughts.js";
 
 const WAITING = {
   waiting: "Waiting for the model to load",
@@ -35,6 +36,7 @@ export class MessageRow {
     this.element.append(this.body, this.foot);
     if (!mine) {
       this.view = new MarkdownView(this.body);
+      this.thoughts = new Thoughts(this.body);
       this.waiting = h("div.fs-waiting", {}, h("span.fs-ember"), h("span.fs-waiting-words"));
     }
     this.show(message);
@@ -61,12 +63,14 @@ export class MessageRow {
     this.element.classList.toggle("fs-streaming", this.streaming);
     if (this.streaming) {
       this.text = "";
+      this.thoughts.show("", null);
       this.view.update("", true);
       this.say("waiting");
       this.foot.replaceChildren();
       return;
     }
     this.waiting.remove();
+    this.thoughts.show(message.reasoning, message.thought_ms);
     this.text = message.content;
     this.view.update(this.text, true);
     this.foot.replaceChildren(...this.footer(message));
@@ -83,11 +87,19 @@ export class MessageRow {
     this.body.replaceChildren(`${text.slice(0, LONG_QUESTION / 2)}…\n`, all);
   }
 
-  /** Take in more text of an answer in the making; the page draws it with the next frame. */
-  grow(piece, phase) {
+  /** Its text comes again from the first character. */
+  restart() {
+    this.text = "";
+    this.thoughts.show("", null);
+  }
+
+  /** Take in more of an answer in the making, and of the thoughts before it; the page draws it with the next frame. */
+  grow(piece, phase, thoughts = "") {
     this.text += piece;
-    if (!this.text) this.say(phase);
-    else this.waiting.remove();
+    if (thoughts) this.thoughts.grow(thoughts);
+    if (piece && this.thoughts.thinking) this.thoughts.finish();
+    if (this.text || this.thoughts.text) this.waiting.remove();
+    else this.say(phase);
     if (this.frame || !piece) return;
     this.frame = requestAnimationFrame(() => {
       this.frame = null;

@@ -140,12 +140,12 @@ function followRow(row) {
     else if (unwarn) unwarn = unwarn();
   };
   const end = follow(id, {
-    text(piece, phase, stats, warning) {
+    text(piece, phase, stats, warning, thoughts) {
       warn(warning);
-      if (fresh && row.text) row.text = "";
+      if (fresh) row.restart();
       fresh = false;
       row.element.classList.remove("fs-lost");
-      row.grow(piece, phase);
+      row.grow(piece, phase, thoughts);
       if (phase === "decode") showFigures(stats);
     },
     done({ conversation: _, ...message }) {

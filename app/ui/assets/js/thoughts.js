@@ -1,0 +1,65 @@
+// What a reasoning model thought before its answer: a quiet line that opens.
+
+import { h } from "./dom.js";
+import { MarkdownView } from "./markdown.js";
+
+function duration(ms) {
+  const seconds = Math.max(1, Math.round(ms / 1000));
+  return seconds < 60 ? `${seconds} s` : `${Math.floor(seconds / 60)} min ${seconds % 60} s`;
+}
+
+/** The thoughts above an answer's body; nothing is shown until there are any. */
+export class Thoughts {
+  constructor(body) {
+    this.body = body;
+    this.words = h("span.fs-thoughts-words");
+    this.content = h("div.fs-md.fs-thoughts-text");
+    this.element = h("details.fs-thoughts", {}, h("summary", {}, this.words), this.content);
+    this.view = new MarkdownView(this.content);
+    // Most are never opened, and some are very long.
+    this.element.addEventListener("toggle", () => this.draw());
+    this.show("", null);
+  }
+
+  /** Show thoughts that are complete; ms: how long they took, null where nobody knows. */
+  show(text, ms) {
+    this.text = text;
+    this.begun = null;
+    this.finish(ms);
+  }
+
+  /** Take in more of them. */
+  grow(piece) {
+    this.begun ??= performance.now();
+    this.text += piece;
+    this.words.textContent = "Thinking";
+    this.element.classList.add("fs-thinking");
+    this.place();
+    if (this.frame) return;
+    this.frame = requestAnimationFrame(() => {
+      this.frame = null;
+      this.draw();
+    });
+  }
+
+  /** The answer has begun, or there will be none. */
+  finish(ms = this.begun === null ? null : performance.now() - this.begun) {
+    this.words.textContent = ms === null ? "Thoughts" : `Thought for ${duration(ms)}`;
+    this.element.classList.remove("fs-thinking");
+    this.place();
+    this.draw();
+  }
+
+  get thinking() {
+    return this.element.classList.contains("fs-thinking");
+  }
+
+  place() {
+    if (!this.text) this.element.remove();
+    else if (!this.element.isConnected) this.body.before(this.element);
+  }
+
+  draw() {
+    if (this.element.open) this.view.update(this.text, !this.thinking);
+  }
+}
