@@ -123,7 +123,10 @@ class Engine:
         """
         rendered = self._rendered(messages, enable_thinking)
         tokens = self._tokenizer.encode_pieces(rendered)
-        return self._submit(tokens, sampling, self._template.reasoning, thinking=rendered.thinking, answer=answer)
+        begins = messages[-1].get("role") != "assistant"
+        return self._submit(
+            tokens, sampling, self._template.reasoning, thinking=rendered.thinking, begins=begins, answer=answer
+        )
 
     def chat_tokens(self, messages: Sequence[Mapping[str, str]], *, enable_thinking: bool | None = None) -> list[int]:
         """The prompt `chat` would use, as token ids. Message content never becomes a control token."""
@@ -176,6 +179,7 @@ class Engine:
         tags: ThinkTags | None = None,
         *,
         thinking: bool = False,
+        begins: bool = False,
         answer: Sequence[int] = (),
     ) -> Run:
         sampling = sampling or Sampling()
@@ -186,7 +190,7 @@ class Engine:
         run = Run(tokens, seed)
         sampler = Sampler(sampling, seed, tokens, self.info.vocabulary)
         sampler.resume(answer)
-        job = Job(run, sampling, sampler, self.info.context, tags, thinking=thinking)
+        job = Job(run, sampling, sampler, self.info.context, tags, thinking=thinking, begins=begins)
         self._scheduler.resume(job, answer)
         self._scheduler.submit(job)
         return run

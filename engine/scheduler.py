@@ -30,7 +30,7 @@ T = TypeVar("T")
 
 class Job:
     """What the engine thread keeps of one run. tags: what the answer of a reasoning model sets its thoughts apart
-    with; thinking: its prompt has opened them."""
+    with; thinking: its prompt has opened them. begins: the next token is the first of a message."""
 
     def __init__(
         self,
@@ -41,11 +41,13 @@ class Job:
         tags: ThinkTags | None = None,
         *,
         thinking: bool = False,
+        begins: bool = False,
     ) -> None:
         self.run = run
         self.sampling = sampling
         self.sampler = sampler
         self.tags = tags
+        self.begins = begins
         self.answer = AnswerStream(sampling.stop, tags, thinking=thinking)
         room = context - len(run.prompt)
         self.max_tokens = room if sampling.max_tokens is None else min(room, sampling.max_tokens)
@@ -198,7 +200,11 @@ class Scheduler:
     def _bytes(self, job: Job, token: int) -> bytes:
         # A tag that is a control token adds nothing to the text by itself.
         tags = job.tags.tokens(self._tokenizer.special_tokens) if job.tags else {}
-        return tags.get(token) or self._tokenizer.token_bytes(token)
+        data = tags.get(token) or self._tokenizer.token_bytes(token)
+        if job.begins and self._tokenizer.strips_leading_space:
+            data = data.removeprefix(b" ")
+        job.begins = False
+        return data
 
     def _record_times(self, job: Job) -> None:
         now = time.perf_counter()

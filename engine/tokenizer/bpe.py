@@ -56,7 +56,7 @@ class BPE:
         tokenizer = self._by_ranks(token_bytes, ends) or LibraryTokenizer(
             self.json(), token_bytes, self.added_tokens, **ends
         )
-        _require_untypeable(tokenizer)
+        self._require_untypeable(tokenizer)
         return tokenizer
 
     def json(self) -> dict[str, Any]:
@@ -174,6 +174,15 @@ class BPE:
         by_bytes = {token_bytes[id]: id for id in ranks.values()}
         return ByteBPETokenizer(rule, by_bytes, token_bytes, self.added_tokens, normalize, **ends)
 
+    def _require_untypeable(self, tokenizer: Tokenizer) -> None:
+        control = set(tokenizer.special_tokens.values())
+        # Characters without a token become this one, which is harmless unless it means something else, too.
+        if self.unk_token is not None and (unknown := self.vocabulary[self.unk_token]) not in tokenizer.eos_ids:
+            control.discard(unknown)
+        for content in tokenizer.special_tokens:
+            if control.intersection(tokenizer.encode(content)):
+                raise ModelFormatError(f"the control token {content!r:.40} is what ordinary text becomes, too")
+
     def _numbered_as_added(self) -> bool:
         """Whether the library would give the added tokens their ids; it does not look at those of the file."""
         size = len(self.vocabulary)
@@ -199,10 +208,3 @@ def _spelled_by(token: str) -> str | None:
         return bytes(byte_of[character] for character in token).decode()
     except (KeyError, UnicodeDecodeError):
         return None
-
-
-def _require_untypeable(tokenizer: Tokenizer) -> None:
-    control = set(tokenizer.special_tokens.values())
-    for content in tokenizer.special_tokens:
-        if control.intersection(tokenizer.encode(content)):
-            raise ModelFormatError(f"the control token {content!r:.40} is what ordinary text becomes, too")

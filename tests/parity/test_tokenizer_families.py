@@ -116,6 +116,6 @@ def test_a_megabyte_of_one_character_is_taken(kind: str, character: str, tmp_pat
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", FAMILIES)
-@pytest.mark.parametrize("character", [*MEGABYTE, "\0", "中", "!", "=", "\r\n", " \n", "A", "\u0344", "😀"])
+@pytest.mark.parametrize("character", [*MEGABYTE, "\0", "中", "!", "=", "\r\n", " \n", "A", "\u0323", "😀"])
 def test_a_megabyte_of_any_character_is_taken_by_every_family(kind: str, character: str, tmp_path: Path) -> None:
     encode_a_megabyte(from_folder(tmp_path, described(kind)), character)
