@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,8 @@ from engine.linear import Dense
 from engine.memory import memory_need, require_memory
 from engine.model import Chunk, Model
 
+# The mean divergence from plain float32, in nats, that a loaded model stays below.
+MAX_DIVERGENCE = 0.002
 # Rows of logits taken to float64 at a time: 32 of a vocabulary of 262,144 take 64 MB.
 ROWS = 32
 
@@ -87,7 +88,7 @@ def perplexity(logits: Tensor, tokens: Sequence[int]) -> float:
         torch.nn.functional.cross_entropy(rows.double(), targets, reduction="sum")
         for rows, targets in zip(logits[:-1].split(ROWS), following.split(ROWS), strict=True)
     ]
-    return math.exp(float(torch.stack(surprises).sum()) / len(following))
+    return float((torch.stack(surprises).sum() / len(following)).exp())
 
 
 def compare(reference: Tensor, logits: Tensor) -> Fidelity:

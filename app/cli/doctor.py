@@ -13,8 +13,10 @@ from typing import Literal, NamedTuple
 import click
 
 import weights
-from app.cli.options import debug_option, home_option, models_option
+from app.cli.options import debug_option, home_option, model_option, models_option
+from app.cli.terminal import locate
 from app.home import data_folder, models_folder
+from engine.errors import EngineError
 from weights import DEFAULT, WeightsError
 
 # The first version without the WAL-reset bug (sqlite.org/wal.html).
@@ -32,6 +34,9 @@ CPU_FEATURES = (
 )
 
 
+RUNNING_TEXT = Path(__file__).with_name("quality.txt")
+
+
 class Finding(NamedTuple):
     """One line of the report."""
 
@@ -41,19 +46,18 @@ class Finding(NamedTuple):
 
 
 @click.command()
+@click.option("--quality", is_flag=True, help="Measure the model too: perplexity, and distance from plain float32.")
+@model_option
 @home_option
 @models_option
 @debug_option
-def doctor(home: Path | None, models_dir: Path | None) -> int:
+def doctor(quality: bool, model: str, home: Path | None, models_dir: Path | None) -> int:
     """Check Python, torch, the model file and the database."""
     problems = 0
-    for check in (
-        _python(),
-        _torch(),
-        _model(models_folder(models_dir)),
-        _sqlite(),
-        _data(data_folder(home)),
-    ):
+    checks = [_python(), _torch(), _model(models_folder(models_dir)), _sqlite(), _data(data_folder(home))]
+    if quality:
+        checks.append(_quality(model, models_folder(models_dir)))
+    for check in checks:
         for finding in check:
             problems += finding.level == "problem"
             click.echo(f"{finding.level:8} {finding.what:12} {finding.detail}")
@@ -130,3 +134,23 @@ def _data(home: Path) -> Iterator[Finding]:
         yield Finding("problem", "database", str(error))
     else:
         yield Finding("ok", "database", f"sound, {count_messages(path):,} messages, {path}")
+
+
+def _quality(model: str, models_dir: Path) -> Iterator[Finding]:
+    from engine.quality import MAX_DIVERGENCE, measure
+
+    try:
+        path = locate(model, models_dir)
+        click.echo("measuring the model, which takes a minute or several...", err=True)
+        quality = measure(path, RUNNING_TEXT.read_text(encoding="utf-8"))
+    except (WeightsError, EngineError) as error:
+        yield Finding("problem", "quality", str(error))
+        return
+    yield Finding("ok", "perplexity", f"{quality.perplexity:.2f} over {quality.tokens:,} tokens of English prose")
+    for what, fidelity in (("prompts", quality.prompt), ("answers", quality.answer)):
+        yield Finding(
+            "ok" if fidelity.kl_mean <= MAX_DIVERGENCE else "warning",
+            what,
+            f"KL to the same weights in plain float32: mean {fidelity.kl_mean:.2g}, most {fidelity.kl_max:.2g} nats, "
+            f"where a mean of {MAX_DIVERGENCE} is good; likeliest token the same {fidelity.agreement:.1%} of the time",
+        )
