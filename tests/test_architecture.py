@@ -52,7 +52,7 @@ def test_the_rule_sees_every_way_to_import() -> None:
 @pytest.mark.parametrize(
     ("code", "absent"),
     [
-        ("from engine import Engine", "gguf gradio sqlite_utils huggingface_hub click"),
+        ("from engine import Engine", "gguf tokenizers transformers gradio sqlite_utils huggingface_hub click"),
         ("import app.cli", "torch gradio sqlite_utils transformers"),
     ],
 )
