@@ -72,6 +72,7 @@ class ModelHub:
     cut_after: close each connection for a large file after this many bytes. pause: seconds of sleep before each
     16 KiB of one. ranges: whether byte ranges are understood. refuse: answer everything below this path with this
     status and these headers. answer: body of every listing instead of the true one. token: what a client must show.
+    storage: address of the hub that serves the large files, this one unless said otherwise.
     sent, paths, agents: what was sent, asked for, and by whom, in order.
     """
 
@@ -83,6 +84,7 @@ class ModelHub:
         self.refuse: tuple[str, int, dict[str, str]] | None = None
         self.answer: bytes | None = None
         self.token: str | None = None
+        self.storage: str | None = None
         self._sent: list[Sent] = []
         self._under_way = 0
         self._changed = threading.Condition()
@@ -168,14 +170,14 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if revision not in (*repository.revisions, repository.commit):
             return self._send(404, b"{}", {"X-Error-Code": "RevisionNotFound"})
         answer = self.hub.answer or json.dumps(repository.listing(name)).encode()
-        return self._send(200, answer, {"Content-Type": "application/json"})
+        return self._send(200, answer, {"Content-Type": "application/json", "X-HF-Warning": "topic; log in!"})
 
     def _resolve(self, name: str, commit: str, file: str) -> None:
         repository = self.hub.repositories.get(name)
         if repository is None or commit != repository.commit or file not in repository.files:
             return self._send(404, b"{}", {"X-Error-Code": "EntryNotFound"})
         if file.endswith(LFS_SUFFIXES):
-            headers = {"Location": f"{self.hub.url}/cdn/{name}/{file}", "X-Repo-Commit": commit}
+            headers = {"Location": f"{self.hub.storage or self.hub.url}/cdn/{name}/{file}", "X-Repo-Commit": commit}
             headers["X-Linked-Size"] = str(len(repository.files[file]))
             return self._send(302, b"", headers)
         return self._send_file(name, file)

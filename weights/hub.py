@@ -65,6 +65,8 @@ class Hub:
 
         # The library would otherwise tell its server what else is installed, and ask it for a list of programs.
         constants.HF_HUB_DISABLE_TELEMETRY = True
+        # What it would log goes into the progress bar, and every failure comes as an error anyway.
+        huggingface_hub.logging.set_verbosity_error()
         self._library = huggingface_hub
         self._api = HfApi(library_name="fireside", library_version=_version())
         self._reference = reference

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from tests.app.command import assert_refused, fireside, start
 from tests.model_hub import ModelHub, point_hub_at
 from tests.tiny import write_tiny_llama
+from tests.tiny_folder import write_tiny_folder
 
 PADDING = 400_000
 
@@ -23,8 +25,7 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModelHub]:
     monkeypatch.setenv("FIRESIDE_MODELS", str(tmp_path / "models"))
     with ModelHub() as hub:
         point_hub_at(hub.url, monkeypatch)
-        tiny = write_tiny_llama(tmp_path / "tiny.gguf").read_bytes()
-        hub.add("maker/ggufs", {"tiny.gguf": tiny, "other.gguf": b"GGUF"})
+        hub.add("maker/ggufs", {"one.gguf": b"GGUF", "other.gguf": b"GGUF"})
         yield hub
 
 
@@ -58,19 +59,27 @@ def test_a_pull_that_is_interrupted_goes_on_where_it_stopped(hub: ModelHub, tmp_
     assert [(sent.name, sent.start) for sent in hub.sent] == [("model.safetensors", arrived)]
 
 
-def test_a_model_of_the_hub_is_fetched_by_asking_it_and_then_found(hub: ModelHub) -> None:
-    ask = ("ask", "Hi", "--model", "hf:maker/ggufs:tiny.gguf", "--max-tokens", "4", "--context", "64", "--json")
+def test_a_model_of_the_hub_is_fetched_by_asking_it_then_found_listed_and_removed(
+    hub: ModelHub, tmp_path: Path
+) -> None:
+    tiny = write_tiny_folder(tmp_path / "tiny", shards=2)
+    hub.add("maker/tiny", {file.name: file.read_bytes() for file in tiny.iterdir()} | {"pytorch_model.bin": b"pickle"})
+    ask = ("ask", "Hi", "--model", "hf:maker/tiny", "--max-tokens", "4", "--context", "64", "--json")
     result = fireside(*ask)
     assert result.returncode == 0, result.stderr
-    assert result.stderr.startswith("Downloading hf:maker/ggufs:tiny.gguf")
+    assert re.fullmatch(r"Downloading hf:maker/tiny \(\d+\.\d MB\)\n", result.stderr)
     assert json.loads(result.stdout)["stats"]["new_tokens"] <= 4
     hub.refuse = ("/", 500, {})
     again = fireside(*ask)
     assert (again.returncode, again.stderr) == (0, "")
+    found = listed()["hf:maker/tiny"]
+    assert (found["family"], found["context_length"], found["verdict"]) == ("llama", 128, "fits")
+    assert fireside("rm", "hf:maker/tiny", "--yes").returncode == 0
+    assert list((tmp_path / "models").iterdir()) == []
 
 
 def test_each_refusal_is_one_line_that_says_what_to_do(hub: ModelHub) -> None:
-    assert_refused(fireside("pull", "hf:maker/ggufs"), 1, "2 models", "hf:maker/ggufs:other.gguf")
+    assert_refused(fireside("pull", "hf:maker/ggufs"), 1, "2 models", "hf:maker/ggufs:one.gguf")
     assert_refused(fireside("pull", "hf:maker"), 2, "hf:OWNER/NAME:FILE.gguf")
     assert_refused(fireside("ask", "Hi", "--model", "hf:maker/nosuch"), 2, "there is no maker/nosuch on 127.0.0.1")
     hub.refuse = ("/", 401, {"X-Error-Code": "GatedRepo"})

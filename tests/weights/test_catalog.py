@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from weights import CATALOG, DEFAULT, UnknownModel, digest, resolve, source_named
+from weights import CATALOG, DEFAULT, SUGGESTIONS, HubReference, UnknownModel, digest, resolve, source_named
 
 
 def test_the_default_model_is_what_the_catalog_says(model_path: Path) -> None:
@@ -35,3 +35,19 @@ def test_anything_else_is_refused_in_one_line_with_the_known_names(name: str) ->
     assert len(message) < 300
     assert ".gguf file" in message
     assert all(known in message for known in CATALOG)
+
+
+def test_a_model_of_the_hub_is_its_reference() -> None:
+    assert resolve("hf:Qwen/Qwen3-0.6B") == source_named("hf:Qwen/Qwen3-0.6B") == HubReference("Qwen", "Qwen3-0.6B")
+
+
+def test_what_is_suggested_can_be_asked_for() -> None:
+    for suggestion in SUGGESTIONS:
+        assert str(source_named(suggestion.reference)) == suggestion.reference
+        assert suggestion.licence in ("Apache-2.0", "MIT")
+
+
+@pytest.mark.parametrize("name", ["nosuch", "", "/tmp", ".", "https://example.org/model"])
+def test_a_path_cannot_be_pulled(name: str) -> None:
+    with pytest.raises(UnknownModel, match=DEFAULT.name):
+        source_named(name)

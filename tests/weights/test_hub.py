@@ -100,3 +100,16 @@ def test_the_token_goes_to_the_hub_and_nothing_else_about_this_machine(
     assert all(agent.startswith("fireside/") and "torch" not in agent for agent in hub.agents)
     assert {asked.split("/")[1] for asked in hub.paths} == {"api", "maker", "cdn"}
     assert {asked for asked in hub.paths if asked.startswith("/api/")} == {"/api/models/maker/model"}
+
+
+def test_the_token_does_not_go_to_where_the_large_files_lie(
+    hub: ModelHub, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub.token = "hf_secret"
+    monkeypatch.setenv("HF_TOKEN", "hf_secret")
+    with ModelHub() as storage:
+        storage.repositories = hub.repositories
+        hub.storage = storage.url
+        pull(WHOLE, folder)
+        assert [(sent.name, sent.authorization) for sent in storage.sent] == [("model.safetensors", None)]
+    assert {sent.authorization for sent in hub.sent} == {"Bearer hf_secret"}
