@@ -23,6 +23,7 @@ from app.live import LiveRun
 from app.store import Conversation, Message, NotFound, Store
 from app.store.events import EDIT_MESSAGE
 from app.store.presets import plain_settings
+from app.store.records import ContextPolicy
 from app.store.text import storable
 from app.titles import title_of
 from engine import ContextOverflow, Sampling
@@ -72,18 +73,21 @@ class Chats:
         settings: Mapping[str, Any] | None = None,
         system_prompt: str = "",
         preset_id: str | None = None,
+        context_policy: ContextPolicy | None = None,
     ) -> Sent:
         """Add a message below the current leaf and begin to answer it; None begins a conversation.
 
-        settings, system_prompt and preset_id become the conversation's own; where not given, an existing
-        conversation keeps what it has. Raises EmptyMessage, MessageTooLong, ConversationBusy, NotFound,
+        settings, system_prompt, preset_id and context_policy become the conversation's own; where not given, an
+        existing conversation keeps what it has. Raises EmptyMessage, MessageTooLong, ConversationBusy, NotFound,
         InvalidSampling; nothing is stored then.
         """
         text = _checked(text)
         with self.answers.lock:
             self.answers.admit(conversation_id)
             with self._store.transaction():
-                conversation = self._conversation(conversation_id, text, settings, system_prompt, preset_id)
+                conversation = self._conversation(
+                    conversation_id, text, settings, system_prompt, preset_id, context_policy
+                )
                 question = self._store.messages.add(
                     conversation.id, parent_id=conversation.current_message_id, role="user", content=text
                 )
@@ -154,7 +158,8 @@ class Chats:
                     continued=message,
                 )
                 self._store.messages.update(message.id, status="streaming")
-                self._store.branches.show(message.id)
+                # The path ends with it now: what followed was said to the answer as it was.
+                self._store.conversations.select(conversation.id, message.id)
             self.answers.start(message, question, extra)
         return Sent(message.conversation_id, message.parent_id, message.id)
 
@@ -228,6 +233,7 @@ class Chats:
         settings: Mapping[str, Any] | None,
         system_prompt: str,
         preset_id: str | None,
+        context_policy: ContextPolicy | None,
     ) -> Conversation:
         conversations = self._store.conversations
         if conversation_id is None:
@@ -237,6 +243,7 @@ class Chats:
                 system_prompt=system_prompt,
                 preset_id=preset_id,
                 settings=settings,
+                context_policy=context_policy or "drop_oldest",
             )
         conversation = self._existing(conversation_id)
         if not conversation.title:
@@ -246,6 +253,7 @@ class Chats:
             system_prompt=system_prompt or conversation.system_prompt,
             preset_id=preset_id or conversation.preset_id,
             settings=conversation.settings if settings is None else settings,
+            context_policy=context_policy,
         )
 
     def _begin(self, conversation: Conversation, parent_id: str | None, once: Mapping[str, Any]) -> Callable[[], Sent]:
@@ -301,8 +309,8 @@ class Chats:
                 system_prompt=original.system_prompt,
                 preset_id=original.preset_id,
                 settings=original.settings,
+                context_policy=original.context_policy,
             )
-            store.conversations.set_context_policy(copy.id, original.context_policy)
             store.conversations.tag(copy.id, store.conversations.tags(original.id))
             store.branches.copy(original.id, copy.id, leaf_id=leaf_id)
             return store.conversations.get(copy.id)

@@ -23,7 +23,9 @@ from app.models import Loader, Models
 from app.routes import plain_routes
 from app.store import Store
 from app.store.backup import DailyBackup
+from app.store.retention import Retention
 from app.stream import stream_route
+from app.titles import Titles
 from app.ui import build_page, mount_page
 from app.ui.assets import head, mount_assets
 from app.ui.early_head import EarlyHead
@@ -73,6 +75,8 @@ def serve(
         daily.start()
         chats = Chats(store, models)
         closing.callback(chats.close, SAVE_SECONDS)
+        closing.callback(Titles(store, models, chats.answers).close)
+        closing.callback(Retention(store).stop)
         models.start()
         on_start(models)
         config = uvicorn.Config(

@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from app.chats import Chats
 from app.store import NotFound, Store
-from app.ui.views import message_view
+from app.ui.views import memory_view, path_views
 
 # About 25 batches a second: smooth to the eye, and the cost does not grow with the model's speed.
 INTERVAL_SECONDS = 0.04
@@ -64,9 +64,17 @@ async def _events(store: Store, chats: Chats, message_id: str, position: int) ->
         await asyncio.sleep(INTERVAL_SECONDS)
         quiet += INTERVAL_SECONDS
     message = await asyncio.to_thread(store.messages.get, message_id)
-    siblings = await asyncio.to_thread(store.messages.siblings, message_id)
-    view = message_view(message, [sibling.id for sibling in siblings])
-    yield _event("done", {**view, "conversation": message.conversation_id}, position)
+    [view] = await asyncio.to_thread(path_views, store, [message])
+    memory = await asyncio.to_thread(_memory, chats, message.conversation_id)
+    yield _event("done", {**view, "conversation": message.conversation_id, "memory": memory}, position)
+
+
+def _memory(chats: Chats, conversation_id: str) -> dict[str, Any] | None:
+    """What the model sees now that the answer is there; None where the conversation was deleted meanwhile."""
+    try:
+        return memory_view(chats.context_of(conversation_id))
+    except NotFound:
+        return None
 
 
 def _event(name: str, data: dict[str, Any], position: int) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import json
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -44,17 +45,25 @@ class Conversations:
         system_prompt: str = "",
         preset_id: str | None = None,
         settings: Mapping[str, Any] | None = None,
+        context_policy: ContextPolicy = "drop_oldest",
     ) -> Conversation:
-        """A new empty conversation; preset_id None means the default preset."""
+        """A new empty conversation; preset_id None means the default preset. StoreError for an unknown policy."""
         id, time = self._ids.new(), now()
         with self._database.write() as db:
             _check_preset(db, preset_id)
-            db.execute(
-                """INSERT INTO conversations
-                       (id, title, title_by, created_at, updated_at, system_prompt, preset_id, settings)
-                   VALUES (?, ?, ?, ?, ?, ?, ?, ?)""",
-                (id, _title(title), title_by, time, time, storable(system_prompt), preset_id, _settings(settings)),
-            )
+            values = {
+                "id": id,
+                "title": _title(title),
+                "title_by": title_by,
+                "created_at": time,
+                "updated_at": time,
+                "system_prompt": storable(system_prompt),
+                "preset_id": preset_id,
+                "settings": _settings(settings),
+                "context_policy": _policy(context_policy),
+            }
+            marks = ", ".join(f":{name}" for name in values)
+            db.execute(f"INSERT INTO conversations ({', '.join(values)}) VALUES ({marks})", values)
             return self.get(id)
 
     def get(self, id: str) -> Conversation:
@@ -122,6 +131,19 @@ class Conversations:
             rows = db.query("SELECT tag FROM conversation_tags WHERE conversation_id = ? ORDER BY tag", [storable(id)])
             return [row["tag"] for row in rows]
 
+    def tags_of(self, ids: builtins.list[str]) -> dict[str, builtins.list[str]]:
+        """The tags of many conversations at once; those without any are left out."""
+        tags: dict[str, builtins.list[str]] = {}
+        with self._database.read() as db:
+            rows = db.query(
+                """SELECT conversation_id, tag FROM conversation_tags
+                   WHERE conversation_id IN (SELECT value FROM json_each(?)) ORDER BY tag""",
+                [json.dumps(ids)],
+            )
+            for row in rows:
+                tags.setdefault(row["conversation_id"], []).append(row["tag"])
+        return tags
+
     def all_tags(self) -> dict[str, int]:
         """Every tag that is in use, and how many conversations have it; without those in the trash."""
         with self._database.read() as db:
@@ -155,25 +177,27 @@ class Conversations:
         return self._change("restore", id, deleted_at=None)
 
     def configure(
-        self, id: str, *, system_prompt: str, preset_id: str | None, settings: Mapping[str, Any]
+        self,
+        id: str,
+        *,
+        system_prompt: str,
+        preset_id: str | None,
+        settings: Mapping[str, Any],
+        context_policy: ContextPolicy | None = None,
     ) -> Conversation:
-        """Set what the next answers are made with."""
-        changes = {
+        """Set what the next answers are made with; a policy of None stays. StoreError for an unknown policy."""
+        changes: dict[str, Any] = {
             "system_prompt": storable(system_prompt),
             "preset_id": preset_id,
             "settings": _settings(settings),
         }
+        if context_policy is not None:
+            changes["context_policy"] = _policy(context_policy)
         return self._change("configure", id, **changes)
 
     def reset(self, id: str) -> Conversation:
         """Drop its own settings, so that those of its preset hold."""
         return self._change("configure", id, settings="{}")
-
-    def set_context_policy(self, id: str, policy: ContextPolicy) -> Conversation:
-        """Choose what happens when its messages exceed the context; StoreError for an unknown policy."""
-        if policy not in POLICIES:
-            raise StoreError(f"a context policy is {' or '.join(POLICIES)}, not {policy!r:.40}")
-        return self._change("configure", id, context_policy=policy)
 
     def select(self, id: str, message_id: str) -> Conversation:
         """Make a message the current leaf, so that the path ends with it; it must belong to the
@@ -211,3 +235,9 @@ def _title(title: str) -> str:
 
 def _settings(settings: Mapping[str, Any] | None) -> str:
     return to_json(plain_settings(settings or {})) or "{}"
+
+
+def _policy(policy: str) -> str:
+    if policy not in POLICIES:
+        raise StoreError(f"a context policy is {' or '.join(POLICIES)}, not {policy!r:.40}")
+    return policy

@@ -7,15 +7,22 @@ from __future__ import annotations
 
 import gradio as gr
 
+# What a message's toolbar and the list's menu ask for, by the names of the methods that do it.
+MESSAGE_EVENTS = ("version", "edit", "go_on", "delete", "undo", "branch", "context")
+LIST_EVENTS = (
+    *("rename", "pin", "archive", "tag", "duplicate", "remove", "restore"),
+    *("trash", "restore_messages", "erase"),
+)
+
 
 def transcript() -> gr.HTML:
     """The conversation: show, append; everything a message's toolbar asks for."""
-    return _island("transcript", "open", "ask", "retry", "version")
+    return _island("transcript", "open", "ask", "retry", *MESSAGE_EVENTS)
 
 
 def sidebar() -> gr.HTML:
     """Brand, search and the list of conversations."""
-    return _island("sidebar", "rename", "pin", "remove", "restore", "search")
+    return _island("sidebar", "search", *LIST_EVENTS)
 
 
 def topbar() -> gr.HTML:

@@ -9,7 +9,7 @@ import gradio as gr
 
 from app.store import Store
 from app.ui.components import preset_buttons
-from app.ui.settings import RANGES, form_values, preset_choices
+from app.ui.settings import POLICY_CHOICES, RANGES, form_values, preset_choices
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,17 +19,18 @@ class Drawer:
     preset: gr.Dropdown
     buttons: gr.HTML
     system_prompt: gr.Textbox
+    policy: gr.Dropdown
     settings: tuple[Any, ...]
 
     @property
     def form(self) -> list[Any]:
-        """What handlers take: preset, system prompt, settings."""
-        return [self.preset, self.system_prompt, *self.settings]
+        """What handlers take: preset, system prompt, policy, settings."""
+        return [self.preset, self.system_prompt, self.policy, *self.settings]
 
 
 def build_drawer(store: Store) -> Drawer:
     """Call inside a layout block. The values are those of a new conversation."""
-    preset_id, system, *values = form_values(store, None)
+    preset_id, system, policy_value, *values = form_values(store, None)
     gr.HTML("<h2>Settings</h2>", elem_id="fs-drawer-title", js_on_load=None, apply_default_css=False)
     preset = gr.Dropdown(
         preset_choices(store.presets.list()),
@@ -74,4 +75,12 @@ def build_drawer(store: Store) -> Drawer:
         interactive=True,
         elem_id="fs-stop",
     )
-    return Drawer(preset, buttons, prompt, (*sliders, seed, stop))
+    policy = gr.Dropdown(
+        [*POLICY_CHOICES],
+        value=policy_value,
+        label="When the chat outgrows the model's memory",
+        interactive=True,
+        filterable=False,
+        elem_id="fs-policy",
+    )
+    return Drawer(preset, buttons, prompt, policy, (*sliders, seed, stop))

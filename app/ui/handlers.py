@@ -2,43 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import suppress
-from functools import wraps
-from typing import Any, TypeVar, cast
+from typing import Any
 
 import gradio as gr
 
 from app.chats import Chats
-from app.errors import AppError
 from app.models import Models
 from app.store import Conversation, NotFound, Store
+from app.ui.list_handlers import ListHandlers
+from app.ui.message_handlers import MessageHandlers
+from app.ui.refusal import refusable, text_of
 from app.ui.settings import find_preset, form_values, merged, preset_choices, read_form, setting_values
-from app.ui.views import Sequencer, conversation_view, path_views, sentence
-from engine import EngineError
-
-F = TypeVar("F", bound=Callable[..., Any])
-MAX_QUERY = 1_000
-
-
-def refusable(outputs: int, notice: int) -> Callable[[F], F]:
-    """Turn an expected error into a refusal shown on the page: output number `notice` carries it, all else stays."""
-
-    def decorate(handler: F) -> F:
-        @wraps(handler)
-        def guarded(self: Handlers, *args: Any) -> Any:
-            try:
-                return handler(self, *args)
-            except (AppError, EngineError) as error:
-                values: list[Any] = [gr.skip() for _ in range(outputs)]
-                values[notice] = self.sequence.stamp(
-                    "notice", text=sentence(" ".join(str(error).split())), kind="error"
-                )
-                return values[0] if outputs == 1 else values
-
-        return cast(F, guarded)
-
-    return decorate
+from app.ui.views import Sequencer, memory_view, path_views
 
 
 class Handlers:
@@ -53,11 +29,13 @@ class Handlers:
         self.chats = chats
         self.models = models
         self.sequence = Sequencer()
+        self.list = ListHandlers(store, chats, self.sequence)
+        self.message = MessageHandlers(store, chats, self.sequence, self.show)
 
     def load(self, requested_id: str) -> list[Any]:
         """Everything the page shows at first: transcript, list, preset dropdown, drawer."""
         shown, preset_id, *rest = self.open(requested_id)
-        return [shown, self.conversations(""), self._dropdown(preset_id), *rest]
+        return [shown, self.list.list(), self._dropdown(preset_id), *rest]
 
     def open(self, requested_id: str) -> list[Any]:
         """Show a conversation, or a new one for "" and for one that is gone: transcript, drawer."""
@@ -67,18 +45,31 @@ class Handlers:
                 conversation = self._present(requested_id)
             except NotFound:
                 notice = "This chat is not here any more."
-        messages = self.store.messages.path(conversation.id) if conversation else []
-        shown = self.sequence.stamp(
+        return [self.show(conversation, notice=notice), *form_values(self.store, conversation)]
+
+    def show(
+        self, shown: Conversation | str | None, *, notice: str = "", focus: str = "", undo: str = "", done: str = ""
+    ) -> dict[str, Any]:
+        """A conversation for the transcript; None for a new one.
+
+        notice: what went wrong. focus: the message to bring into view. undo: the event that takes back what was done,
+        and done: what that was.
+        """
+        conversation = self._present(shown) if isinstance(shown, str) else shown
+        return self.sequence.stamp(
             "show",
             conversation=conversation.id if conversation else "",
             title=conversation.title if conversation else "",
-            messages=path_views(self.store, messages),
+            messages=path_views(self.store, self.store.messages.path(conversation.id)) if conversation else [],
+            memory=memory_view(self.chats.context_of(conversation.id)) if conversation else None,
             notice=notice,
+            focus=focus,
+            undo=undo,
+            done=done,
         )
-        return [shown, *form_values(self.store, conversation)]
 
     def open_event(self, event: gr.EventData) -> list[Any]:
-        return self.open(_text(event, "id"))
+        return self.open(text_of(event, "id"))
 
     @refusable(outputs=3, notice=1)
     def send(self, conversation_id: str, text: str, *form: Any) -> list[Any]:
@@ -95,6 +86,7 @@ class Handlers:
                 settings=read.overrides,
                 system_prompt=read.system_prompt,
                 preset_id=read.preset_id,
+                context_policy=read.context_policy,
             )
         answer = self.store.messages.get(sent.message_id)
         pair = [self.store.messages.get(str(answer.parent_id)), answer]
@@ -104,67 +96,26 @@ class Handlers:
             parent=pair[0].parent_id,
             messages=path_views(self.store, pair),
         )
-        return ["", appended, self.conversations("")]
+        return ["", appended, self.list.list()]
 
     def ask(self, event: gr.EventData, conversation_id: str, *form: Any) -> list[Any]:
         """Send a starter prompt; as `send`, without the text box."""
-        return self.send(conversation_id, _text(event, "text"), *form)[1:]
+        return self.send(conversation_id, text_of(event, "text"), *form)[1:]
 
     @refusable(outputs=1, notice=0)
     def retry(self, event: gr.EventData, conversation_id: str, *form: Any) -> dict[str, Any]:
         """Answer again beside an answer, with the drawer's settings; the transcript."""
-        message = self.store.messages.get(_text(event, "id"))
+        message = self.store.messages.get(text_of(event, "id"))
         conversation = self._present(message.conversation_id)
         if conversation.id == conversation_id:
             self._configure(conversation, form)
         self.chats.regenerate(message.id)
-        return self.open(conversation.id)[0]
-
-    @refusable(outputs=1, notice=0)
-    def version(self, event: gr.EventData) -> dict[str, Any]:
-        """Show the branch of another version of an answer; the transcript."""
-        message = self.store.messages.get(_text(event, "id"))
-        conversation = self._present(message.conversation_id)
-        self.store.conversations.select(conversation.id, self.store.messages.leaf(message.id).id)
-        return self.open(conversation.id)[0]
+        return self.show(conversation.id)
 
     def stop(self, conversation_id: str) -> None:
         """End the answer in the making; what there is stays."""
         if conversation_id:
             self.chats.stop(conversation_id)
-
-    def conversations(self, query: str) -> dict[str, Any]:
-        """The list, filtered by title and text."""
-        query = query[:MAX_QUERY]
-        found = self.store.conversations.list(query=query)
-        rows = [conversation_view(conversation) for conversation in found]
-        return self.sequence.stamp("list", query=query, conversations=rows)
-
-    def search(self, event: gr.EventData) -> dict[str, Any]:
-        return self.conversations(_text(event, "query"))
-
-    @refusable(outputs=1, notice=0)
-    def rename(self, event: gr.EventData) -> dict[str, Any]:
-        self.store.conversations.rename(_text(event, "id"), _text(event, "title"))
-        return self.conversations(_text(event, "query"))
-
-    @refusable(outputs=1, notice=0)
-    def pin(self, event: gr.EventData) -> dict[str, Any]:
-        self.store.conversations.pin(_text(event, "id"), getattr(event, "pinned", None) is True)
-        return self.conversations(_text(event, "query"))
-
-    @refusable(outputs=1, notice=0)
-    def remove(self, event: gr.EventData) -> dict[str, Any]:
-        """Put a conversation into the trash; an answer in the making is stopped."""
-        conversation = self._present(_text(event, "id"))
-        self.chats.stop(conversation.id)
-        self.store.conversations.delete(conversation.id)
-        return self.conversations(_text(event, "query"))
-
-    @refusable(outputs=1, notice=0)
-    def restore(self, event: gr.EventData) -> dict[str, Any]:
-        self.store.conversations.restore(_text(event, "id"))
-        return self.conversations(_text(event, "query"))
 
     @refusable(outputs=1, notice=0)
     def configure(self, conversation_id: str, *form: Any) -> Any:
@@ -184,7 +135,7 @@ class Handlers:
     @refusable(outputs=2, notice=1)
     def save_preset(self, event: gr.EventData, conversation_id: str, *form: Any) -> list[Any]:
         """Save the drawer's settings under a name: preset dropdown, transcript (for the notice)."""
-        preset = self.store.presets.save(_text(event, "name"), read_form(self.store, *form).settings)
+        preset = self.store.presets.save(text_of(event, "name"), read_form(self.store, *form).settings)
         self._use_preset(conversation_id, preset.id)
         notice = self.sequence.stamp("notice", text=f"Saved the preset {preset.name}.", kind="done")
         return [self._dropdown(preset.id), notice]
@@ -217,6 +168,7 @@ class Handlers:
             system_prompt=read.system_prompt,
             preset_id=read.preset_id,
             settings=merged(conversation, read),
+            context_policy=read.context_policy,
         )
 
     def _use_preset(self, conversation_id: str, preset_id: str) -> None:
@@ -230,9 +182,3 @@ class Handlers:
 
     def _dropdown(self, preset_id: str) -> gr.Dropdown:
         return gr.Dropdown(choices=preset_choices(self.store.presets.list()), value=preset_id)
-
-
-def _text(event: Any, name: str) -> str:
-    """A text the browser sent along with an event; "" where there is none."""
-    value = getattr(event, name, "")
-    return value if isinstance(value, str) else ""

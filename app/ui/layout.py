@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from app.chats import Chats
 from app.models import Models
 from app.store import Store
-from app.ui.components import sidebar, topbar, transcript
+from app.ui.components import LIST_EVENTS, MESSAGE_EVENTS, sidebar, topbar, transcript
 from app.ui.drawer import Drawer, build_drawer
 from app.ui.handlers import Handlers
 from app.ui.theme import build_theme
@@ -104,20 +104,21 @@ def _wire_chat(
     box.submit(handlers.send, [open_id, box, *drawer.form], [box, messages, conversations], **HERE, **QUIET)
     messages.ask(handlers.ask, [open_id, *drawer.form], [messages, conversations], **HERE, **QUIET)
     messages.retry(handlers.retry, [open_id, *drawer.form], messages, **HERE, **QUIET)
-    messages.version(handlers.version, None, messages, **QUIET)
+    for name in MESSAGE_EVENTS:
+        getattr(messages, name)(getattr(handlers.message, name), None, messages, **QUIET)
     box.stop(handlers.stop, open_id, None, **HERE, **QUIET)
 
 
 def _wire_list(handlers: Handlers, conversations: gr.HTML) -> None:
-    for name in ("rename", "pin", "remove", "restore"):
-        getattr(conversations, name)(getattr(handlers, name), None, conversations, **EACH)
-    conversations.search(handlers.search, None, conversations, **LAST)
+    for name in LIST_EVENTS:
+        getattr(conversations, name)(getattr(handlers.list, name), None, conversations, **EACH)
+    conversations.search(handlers.list.search, None, conversations, **LAST)
 
 
 def _wire_drawer(handlers: Handlers, open_id: gr.Textbox, messages: gr.HTML, drawer: Drawer) -> None:
     inputs = [open_id, *drawer.form]
     # One event for all controls: two calls side by side could store the older values last.
-    changes = [control.input for control in (drawer.system_prompt, *drawer.settings)]
+    changes = [control.input for control in (drawer.system_prompt, drawer.policy, *drawer.settings)]
     # Text that was pasted or dropped makes no `input` in Gradio.
     changes += [control.blur for control in (drawer.system_prompt, *drawer.settings[-2:])]
     gr.on(changes, handlers.configure, inputs, messages, **HERE, **LAST)

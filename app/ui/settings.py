@@ -8,6 +8,7 @@ from typing import Any
 
 from app.store import Conversation, NotFound, Preset, Store
 from app.store.presets import DEFAULT_ID
+from app.store.records import ContextPolicy
 from engine import InvalidSampling, Sampling
 
 RANDOM = "-1"
@@ -37,19 +38,25 @@ RANGES = (
     Range("max_tokens", "Max new tokens", NO_LIMIT, 8192, 1, "0 = to the end of the context"),
 )
 NAMES = (*(each.name for each in RANGES), "seed", "stop")
+# What is read in the drawer, and the policy behind it.
+POLICY_CHOICES: tuple[tuple[str, ContextPolicy], ...] = (
+    ("Leave out the oldest messages", "drop_oldest"),
+    ("Refuse the message", "refuse"),
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """The drawer as read from the page: a known preset, checked settings that differ from it, system prompt."""
+    """The drawer as read from the page: a known preset, checked settings that differ from it, and so on."""
 
     preset_id: str
     overrides: dict[str, Any]
     settings: dict[str, Any]
     system_prompt: str
+    context_policy: ContextPolicy
 
 
-def read_form(store: Store, preset_id: Any, system_prompt: Any, *values: Any) -> Form:
+def read_form(store: Store, preset_id: Any, system_prompt: Any, policy: Any, *values: Any) -> Form:
     """Parse what the page sent, in the order of NAMES. Raises InvalidSampling; an unknown preset is the default."""
     preset = find_preset(store, preset_id)
     settings = dict(zip(NAMES, values, strict=True))
@@ -62,14 +69,17 @@ def read_form(store: Store, preset_id: Any, system_prompt: Any, *values: Any) ->
     settings = {name: checked[name] for name in NAMES}
     base = Sampling.from_dict(preset.settings).to_dict()
     overrides = {name: value for name, value in settings.items() if base[name] != value}
-    return Form(preset.id, overrides, settings, str(system_prompt or ""))
+    return Form(
+        preset.id, overrides, settings, str(system_prompt or ""), "refuse" if policy == "refuse" else "drop_oldest"
+    )
 
 
 def form_values(store: Store, conversation: Conversation | None) -> list[Any]:
-    """What the drawer shows for a conversation (None: a new one): preset, system prompt, then NAMES."""
+    """What the drawer shows for a conversation (None: a new one): preset, system prompt, policy, then NAMES."""
     preset = find_preset(store, conversation.preset_id if conversation else None)
     settings = {**preset.settings, **(conversation.settings if conversation else {})}
-    return [preset.id, conversation.system_prompt if conversation else "", *setting_values(settings)]
+    policy = conversation.context_policy if conversation else POLICY_CHOICES[0][1]
+    return [preset.id, conversation.system_prompt if conversation else "", policy, *setting_values(settings)]
 
 
 def setting_values(settings: Mapping[str, Any]) -> list[Any]:

@@ -7,8 +7,10 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+from app.chats import can_continue
+from app.context import Sight
 from app.live import THOUGHT_MS
-from app.store import Conversation, Message, Store
+from app.store import Conversation, Hit, Message, Store
 
 
 class Sequencer:
@@ -37,9 +39,12 @@ def message_view(message: Message, versions: Sequence[str] = ()) -> dict[str, An
         "reasoning": "" if message.status == "streaming" else message.reasoning or "",
         "thought_ms": message.extra.get(THOUGHT_MS),
         "status": message.status,
-        "error": sentence(str(message.extra.get("error", ""))) if message.status == "error" else "",
+        "error": sentence(str(message.extra.get("error", ""))),
         "finish_reason": message.finish_reason,
         "versions": list(versions),
+        "edited": message.edited,
+        "context": message.context,
+        "can_continue": can_continue(message),
         "figures": figures(message) if message.role == "assistant" else None,
     }
 
@@ -62,20 +67,38 @@ def figures(message: Message) -> dict[str, Any]:
 
 
 def path_views(store: Store, messages: Sequence[Message]) -> list[dict[str, Any]]:
-    """The messages of a path with their versions."""
-    views = []
-    for message in messages:
-        siblings = store.messages.siblings(message.id) if message.role == "assistant" else []
-        views.append(message_view(message, [sibling.id for sibling in siblings]))
-    return views
+    """The messages of one path with their versions."""
+    if not messages:
+        return []
+    versions = store.messages.versions(messages[0].conversation_id, {message.parent_id for message in messages})
+    return [message_view(message, versions[message.parent_id]) for message in messages]
 
 
-def conversation_view(conversation: Conversation) -> dict[str, Any]:
+def memory_view(sight: Sight) -> dict[str, Any]:
+    """What the model does not see: the reason by message, and the message its memory begins with."""
+    return {"begins": sight.begins, "out": dict(sight.out), "tokens": sight.tokens}
+
+
+def hit_view(hit: Hit) -> dict[str, Any]:
+    """A message that was found, its snippet as [text, is a match] pairs."""
+    return {
+        "id": hit.message_id,
+        "conversation": hit.conversation_id,
+        "title": hit.title or "New chat",
+        "role": hit.role,
+        "created_at": hit.created_at,
+        "pieces": [list(piece) for piece in hit.pieces],
+    }
+
+
+def conversation_view(conversation: Conversation, tags: Sequence[str] = ()) -> dict[str, Any]:
     """A row of the list; the browser sorts it under its day, which depends on the user's time zone."""
     return {
         "id": conversation.id,
         "title": conversation.title or "New chat",
         "pinned": conversation.pinned,
+        "archived": conversation.archived,
+        "tags": list(tags),
         "updated_at": conversation.updated_at,
     }
 

@@ -14,6 +14,7 @@ from app.backend import Backend, Message
 from app.fake import ScriptedBackend
 from app.listener import listen
 from app.server import serve
+from app.titles import BEGINNING
 from engine.reasoning import TAGS
 
 HOSTILE = """<script>window.pwned = 1</script><img src=x onerror="window.pwned = 2">
@@ -65,7 +66,10 @@ def pieces(text: str, size: int = 4) -> list[str]:
 
 def answer(messages: Sequence[Message]) -> list[str]:
     """The answer to the last question, by its words."""
-    question = messages[-1]["content"]
+    if messages[-1]["content"] == BEGINNING:
+        return pieces("“Sparks in the dark”") if "campfire" in messages[0]["content"] else []
+    # Questions that got no answer are one message with the next.
+    question = messages[-1]["content"].rpartition("\n\n")[2]
     if "hostile" in question:
         return pieces(HOSTILE)
     if "markdown" in question or "cache" in question:

@@ -15,7 +15,7 @@ import {
 } from "./shell.js";
 import { markActive, mountSidebar, refreshList } from "./sidebar.js";
 import { mountTopbar, whenBack } from "./topbar.js";
-import { mountTranscript, open, openConversation, startConversation, whenOpened } from "./transcript.js";
+import { jump, mountTranscript, open, openConversation, startConversation, whenOpened } from "./transcript.js";
 
 const PARTS = ["sidebar", "topbar", "transcript", "presets"];
 let mounted = 0;
@@ -25,6 +25,10 @@ const go = (id) => {
   closeOverlays();
   open(id);
 };
+const find = (id) => {
+  closeOverlays();
+  jump(id);
+};
 const create = () => {
   startConversation();
   go("");
@@ -33,7 +37,7 @@ const create = () => {
 
 function mount(part) {
   return (element) => {
-    if (part === "sidebar") mountSidebar(element, { open: go, create, close: closeOverlays });
+    if (part === "sidebar") mountSidebar(element, { open: go, jump: find, create, close: closeOverlays });
     if (part === "topbar") mountTopbar(element, { toggleSidebar, toggleTheme, toggleDrawer });
     if (part === "transcript") mountTranscript(element);
     if (part === "presets") mountPresets(element);

@@ -1,8 +1,10 @@
 // One message of the transcript: a row that can be drawn, grown and finished.
 
 import { copyText, copyWith, h, icon, iconButton } from "./dom.js";
+import { editInPlace } from "./editor.js";
 import { MarkdownView } from "./markdown.js";
 import { openFigures } from "./popup.js";
+import { moreButton, versionSwitch } from "./toolbar.js";
 import { Thoughts } from "./thoughts.js";
 
 const WAITING = {
@@ -24,7 +26,7 @@ function remark(message) {
 }
 
 export class MessageRow {
-  /** `actions` are retry(id) and version(id). */
+  /** `actions`: retry, version, goOn and branch of an id; edit(id, text), remove(id, alone), context(id, wanted). */
   constructor(message, actions) {
     this.actions = actions;
     this.text = "";
@@ -55,7 +57,17 @@ export class MessageRow {
     if (message.role === "user") {
       this.showQuestion(message.content);
       this.foot.replaceChildren(
-        h("div.fs-tools", { role: "toolbar", "aria-label": "Message" }, this.copyButton("Copy message")),
+        ...this.remembered(message),
+        h(
+          "div.fs-tools",
+          { role: "toolbar", "aria-label": "Message" },
+          ...versionSwitch(message, this.actions),
+          this.copyButton("Copy message"),
+          // Shown where its answer is gone.
+          iconButton("retry", "Regenerate", () => this.actions.retry(message.id), "button.fs-icon.fs-if-last"),
+          this.editButton("Send"),
+          moreButton(message, this.actions),
+        ),
       );
       return;
     }
@@ -119,8 +131,8 @@ export class MessageRow {
   }
 
   footer(message) {
-    const parts = [];
-    if (message.status === "error") {
+    const parts = this.remembered(message);
+    if (message.status === "error" || message.error) {
       parts.push(
         h(
           "div.fs-failure",
@@ -134,8 +146,11 @@ export class MessageRow {
     const words = remark(message);
     if (words) parts.push(h("p.fs-remark", {}, words));
     const tools = h("div.fs-tools", { role: "toolbar", "aria-label": "Answer" });
-    tools.append(...this.versionSwitch(message), this.copyButton("Copy"));
+    tools.append(...versionSwitch(message, this.actions), this.copyButton("Copy"));
     tools.append(iconButton("retry", "Regenerate", () => this.actions.retry(message.id)));
+    if (message.can_continue)
+      tools.append(iconButton("forward", "Continue", () => this.actions.goOn(message.id), "button.fs-icon.fs-if-last"));
+    tools.append(this.editButton("Save"), moreButton(message, this.actions));
     const figures = message.figures;
     if (figures?.new_tokens) {
       const line = [`${number(figures.new_tokens)} tokens`];
@@ -152,17 +167,22 @@ export class MessageRow {
     return parts;
   }
 
-  versionSwitch(message) {
-    const all = message.versions ?? [];
-    if (all.length < 2) return [];
-    const at = all.indexOf(message.id);
-    const step = (name, label, to) =>
-      iconButton(name, label, () => this.actions.version(all[to]), "button.fs-icon", { disabled: !all[to] });
-    return [
-      step("left", "Previous version", at - 1),
-      h("span.fs-version", { "aria-label": `Version ${at + 1} of ${all.length}` }, `${at + 1}/${all.length}`),
-      step("right", "Next version", at + 1),
-    ];
+  editButton(action) {
+    const { id } = this.message;
+    const edit = () => editInPlace(this.body, this.message.content, action, (text) => this.actions.edit(id, text));
+    return iconButton("pencil", "Edit", edit);
+  }
+
+  /** Whether the model sees it: `reason` why not, or null. What is merely old is told by the line above the rest. */
+  setMemory(reason) {
+    this.element.classList.toggle("fs-unseen", Boolean(reason));
+    this.element.dataset.unseen = reason ?? "";
+  }
+
+  /** What the user decided about the model's memory of it. */
+  remembered({ context }) {
+    const words = { pinned: "Always in the model's memory.", excluded: "Left out of the model's memory." }[context];
+    return words ? [h("p.fs-remark", {}, words)] : [];
   }
 }
 

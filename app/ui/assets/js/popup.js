@@ -115,10 +115,11 @@ export function notice(text, { kind = "done", action = null, label = "", seconds
   return close;
 }
 
-/** Ask for a name in a dialog; the name, or null. */
-export function askName(title, action) {
+/** Ask for a line of text in a dialog; the text, or null. With `empty`, nothing is an answer too. */
+export function askName(title, action, { label = "Name", value = "", maxlength = 80, empty = false } = {}) {
   return new Promise((resolve) => {
-    const input = h("input.fs-input", { type: "text", maxlength: "80", "aria-label": "Name", placeholder: "Name" });
+    const input = h("input.fs-input", { type: "text", maxlength, "aria-label": label, placeholder: label });
+    input.value = value;
     const cancel = h("button.fs-button", { type: "button", onclick: () => dialog.close() }, "Cancel");
     const form = h(
       "form",
@@ -131,7 +132,7 @@ export function askName(title, action) {
     dialog.addEventListener("keydown", (event) => event.stopPropagation());
     dialog.addEventListener("close", () => {
       const name = input.value.trim();
-      resolve(dialog.dataset.sent && name ? name : null);
+      resolve(dialog.dataset.sent && (name || empty) ? name : null);
       dialog.remove();
     });
     form.addEventListener("submit", () => {

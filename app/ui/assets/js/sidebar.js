@@ -2,21 +2,26 @@
 
 import { receive, send } from "./bridge.js";
 import { h, icon, iconButton } from "./dom.js";
-import { notice, openMenu } from "./popup.js";
+import { askName, notice, openMenu } from "./popup.js";
+import { openTrash, whenTrashClosed } from "./trash.js";
 
 const DAY_MS = 86_400_000;
 const SEARCH_MS = 200;
 
-let list, input, none;
+let list, input, none, foot;
 let conversations = [];
+let hits = [];
+let archived = false;
 let active = "";
 let open = () => {};
+let jump = () => {};
 let timer = null;
 
 const query = () => input.value.trim();
 
 export function mountSidebar(element, actions) {
   open = actions.open;
+  jump = actions.jump;
   input = h("input", { type: "search", placeholder: "Search chats", "aria-label": "Search chats", autocomplete: "off" });
   input.addEventListener("input", () => {
     clearTimeout(timer);
@@ -44,12 +49,29 @@ export function mountSidebar(element, actions) {
     h("label.fs-search", { title: "Search (Ctrl+K)" }, icon("search"), input),
     none,
     list,
+    (foot = h("div.fs-side-foot")),
   );
+  drawFoot();
+  whenTrashClosed(refreshList);
   list.addEventListener("keydown", moveFocus);
 }
 
 /** Ask for the list anew. */
-export const refreshList = () => send("sidebar", "search", { query: query() });
+export const refreshList = () => send("sidebar", "search", { query: query(), archived });
+
+/** Show the archive in place of the list, or the list again. */
+function showArchive(into) {
+  archived = into;
+  drawFoot();
+  refreshList();
+}
+
+function drawFoot() {
+  const turn = archived
+    ? h("button.fs-button", { type: "button", onclick: () => showArchive(false) }, icon("left"), "All chats")
+    : h("button.fs-button", { type: "button", onclick: () => showArchive(true) }, icon("archive"), "Archive");
+  foot.replaceChildren(turn, h("button.fs-button", { type: "button", onclick: openTrash }, icon("trash"), "Trash"));
+}
 
 export function focusSearch() {
   input.focus();
@@ -70,11 +92,11 @@ function mark(row) {
 
 function show(message) {
   // An answer to an earlier query; the newer one is on its way.
-  if (message.query !== query()) {
+  if (message.query !== query() || message.archived !== archived) {
     refreshList();
     return;
   }
-  conversations = message.conversations;
+  ({ conversations, hits } = message);
   // Redrawing would throw away what is being typed.
   if (list.querySelector(".fs-rename")) return;
   draw();
@@ -84,7 +106,7 @@ function draw() {
   const focused = list.contains(document.activeElement) ? document.activeElement.closest(".fs-entry")?.dataset.id : null;
   const groups = new Map();
   for (const each of conversations) {
-    const name = each.pinned ? "Pinned" : dayOf(each.updated_at);
+    const name = archived ? "Archived" : each.pinned ? "Pinned" : dayOf(each.updated_at);
     groups.set(name, [...(groups.get(name) ?? []), each]);
   }
   list.replaceChildren(
@@ -92,9 +114,30 @@ function draw() {
       h("section", { "aria-label": name }, h("h2", {}, name), h("ul", {}, ...members.map(entry))),
     ),
   );
-  none.hidden = conversations.length > 0;
-  none.textContent = query() ? "No chat has these words." : "Your chats will be listed here.";
+  if (hits.length) list.append(found());
+  none.hidden = conversations.length > 0 || hits.length > 0;
+  none.textContent = query()
+    ? "No chat has these words."
+    : archived
+      ? "No chat is archived."
+      : "Your chats will be listed here.";
   if (focused) list.querySelector(`[data-id="${CSS.escape(focused)}"] a`)?.focus();
+}
+
+/** Messages with the words that are searched for, in whatever branch they are. */
+function found() {
+  const hit = ({ id, title, role, pieces }) =>
+    h(
+      "li",
+      {},
+      h(
+        "button.fs-hit",
+        { type: "button", onclick: () => jump(id) },
+        h("span.fs-hit-title", {}, `${title} · ${role === "user" ? "You" : "Fireside"}`),
+        h("span.fs-hit-text", {}, ...pieces.map(([text, match]) => (match ? h("mark", {}, text) : text))),
+      ),
+    );
+  return h("section", { "aria-label": "Messages" }, h("h2", {}, "Messages"), h("ul", {}, ...hits.map(hit)));
 }
 
 function dayOf(time) {
@@ -114,7 +157,7 @@ function entry(each) {
     "aria-expanded": "false",
   });
   row.dataset.id = each.id;
-  row.append(more);
+  row.append(...each.tags.slice(0, 2).map(chip), more);
   link.addEventListener("click", (event) => {
     if (event.ctrlKey || event.metaKey || event.shiftKey || event.button) return;
     event.preventDefault();
@@ -129,12 +172,49 @@ function entry(each) {
   return row;
 }
 
+const chip = (tag) =>
+  h(
+    "button.fs-tag",
+    {
+      type: "button",
+      title: `Chats tagged ${tag}`,
+      onclick: () => {
+        input.value = `#${tag}`;
+        refreshList();
+      },
+    },
+    tag,
+  );
+
+async function editTags(each) {
+  const tags = await askName("Tags, with commas between them", "Save", {
+    label: "Tags",
+    value: each.tags.join(", "),
+    maxlength: 800,
+    empty: true,
+  });
+  if (tags !== null) change("tag", { id: each.id, tags });
+}
+
+function archive(each) {
+  change("archive", { id: each.id, into: !each.archived });
+  if (each.archived) return;
+  notice(`Archived “${each.title}”.`, {
+    action: () => change("archive", { id: each.id, into: false }),
+    label: "Undo",
+    seconds: 10,
+  });
+}
+
 function menu(each, row, anchor, point) {
   openMenu(
     anchor,
     [
       { label: each.pinned ? "Unpin" : "Pin", icon: "pin", action: () => change("pin", { id: each.id, pinned: !each.pinned }) },
       { label: "Rename", icon: "pencil", action: () => rename(each, row) },
+      { label: "Tags…", icon: "tag", action: () => editTags(each) },
+      { label: "Duplicate", icon: "copy", action: () => change("duplicate", { id: each.id }) },
+      { label: each.archived ? "Unarchive" : "Archive", icon: "archive", action: () => archive(each) },
       { label: "Export Markdown", icon: "download", href: `/export/${encodeURIComponent(each.id)}.md` },
       { label: "Delete", icon: "trash", danger: true, action: () => remove(each) },
     ],
@@ -142,7 +222,7 @@ function menu(each, row, anchor, point) {
   );
 }
 
-const change = (event, data) => send("sidebar", event, { ...data, query: query() });
+const change = (event, data) => send("sidebar", event, { ...data, query: query(), archived });
 
 function remove(each) {
   change("remove", { id: each.id });

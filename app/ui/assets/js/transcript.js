@@ -16,8 +16,9 @@ const STARTERS = [
   ["Say it better", "Make this sentence friendlier: Send me the report today."],
 ];
 const NEAR_BOTTOM = 60;
+const TITLE_MS = [1_500, 4_000, 12_000];
 
-let scroller, log, polite, empty, jump;
+let scroller, log, polite, empty, down;
 let rows = [];
 let conversation = null;
 let endStream = null;
@@ -26,7 +27,15 @@ let onOpen = () => {};
 const actions = {
   retry: (id) => send("transcript", "retry", { id }),
   version: (id) => send("transcript", "version", { id }),
+  edit: (id, text) => send("transcript", "edit", { id, text }),
+  goOn: (id) => send("transcript", "go_on", { id }),
+  remove: (id, alone) => send("transcript", "delete", { id, alone }),
+  branch: (id) => send("transcript", "branch", { id }),
+  context: (id, wanted) => send("transcript", "context", { id, wanted }),
 };
+
+/** Show a message that was found, in its branch. */
+export const jump = (id) => send("transcript", "version", { id, found: true });
 
 /** The id of the conversation that is shown; "" for a new one. */
 export const openConversation = () => conversation ?? addressed();
@@ -46,14 +55,14 @@ export function mountTranscript(element) {
   log = h("div.fs-log", { role: "log", "aria-live": "off", "aria-label": "Conversation" });
   polite = h("div.fs-offscreen", { role: "status", "aria-live": "polite" });
   empty = emptyState();
-  jump = iconButton("down", "Jump to the end", () => toBottom("smooth"), "button.fs-jump");
+  down = iconButton("down", "Jump to the end", () => toBottom("smooth"), "button.fs-jump");
   scroller = h("div.fs-scroller", { tabindex: "-1" }, empty, log);
-  scroller.addEventListener("scroll", () => jump.classList.toggle("fs-shown", !nearBottom()), { passive: true });
+  scroller.addEventListener("scroll", () => down.classList.toggle("fs-shown", !nearBottom()), { passive: true });
   // Rows grow after they are drawn; whoever reads the end stays at the end.
   let follows = true;
   scroller.addEventListener("scroll", () => (follows = nearBottom()), { passive: true });
   new ResizeObserver(() => follows && toBottom("instant")).observe(log);
-  element.append(scroller, jump, polite);
+  element.append(scroller, down, polite);
 }
 
 function emptyState() {
@@ -77,7 +86,7 @@ function emptyState() {
 const nearBottom = () => scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight < NEAR_BOTTOM;
 const toBottom = (behavior) => scroller.scrollTo({ top: scroller.scrollHeight, behavior });
 
-function show({ conversation: id, title, messages, notice: words }) {
+function show({ conversation: id, title, messages, memory = null, notice: words, focus, undo, done }) {
   const moved = id !== conversation;
   conversation = id;
   const known = new Map(rows.map((row) => [row.message.id, row]));
@@ -91,7 +100,10 @@ function show({ conversation: id, title, messages, notice: words }) {
   });
   log.replaceChildren(...rows.map((row) => row.element));
   settle();
+  remember(memory);
   if (moved || known.size === 0) toBottom("instant");
+  if (focus) bringIntoView(focus);
+  if (undo) notice(`${done}.`, { action: () => send("transcript", "undo", { event: undo }), label: "Undo", seconds: 10 });
   if (words) notice(words, { kind: "error" });
   onOpen(id, title, moved);
 }
@@ -114,6 +126,24 @@ function append({ conversation: id, parent, messages }) {
   settle();
   toBottom("instant");
   onOpen(id, null, moved);
+}
+
+/** Mark what the model does not see, and where its memory begins. */
+function remember(memory) {
+  log.querySelector(".fs-memory")?.remove();
+  for (const row of rows) row.setMemory(memory?.out[row.message.id] ?? null);
+  const first = memory?.begins && rows.find((row) => row.message.id === memory.begins);
+  if (!first) return;
+  const why = "Older messages do not fit into the model's context. They stay here, and can be kept in it one by one.";
+  first.element.before(h("div.fs-memory", { role: "separator", title: why }, h("span", {}, "The model's memory begins here")));
+}
+
+function bringIntoView(id) {
+  const found = rows.find((row) => row.message.id === id)?.element;
+  if (!found) return;
+  found.scrollIntoView({ block: "center" });
+  found.classList.add("fs-found");
+  setTimeout(() => found.classList.remove("fs-found"), 2500);
 }
 
 /** Bring everything around the rows in line with them. */
@@ -148,14 +178,17 @@ function followRow(row) {
       row.grow(piece, phase, thoughts);
       if (phase === "decode") showFigures(stats);
     },
-    done({ conversation: _, ...message }) {
+    done({ conversation: _, memory, ...message }) {
       endStream = null;
       warn(null);
       row.element.classList.remove("fs-lost");
       row.show(message);
       settle();
+      remember(memory);
       polite.textContent = message.status === "error" ? "The answer failed" : "Answer finished";
       refreshList();
+      // The model writes the title once it has nothing else to do.
+      if (rows.length <= 2) for (const wait of TITLE_MS) setTimeout(refreshList, wait);
     },
     lost() {
       row.element.classList.add("fs-lost");

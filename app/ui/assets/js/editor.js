@@ -1,0 +1,48 @@
+// Writing a message anew, in its place.
+
+import { h } from "./dom.js";
+
+/** Put a text box in place of `body` until it is sent or given up; `save(text)` gets what was written. */
+export function editInPlace(body, text, action, save) {
+  const row = body.closest(".fs-turn");
+  if (row.querySelector(".fs-editor")) return;
+  const area = h("textarea.fs-edit", { "aria-label": "Edit message", rows: "1" });
+  area.value = text;
+  const end = () => {
+    editor.remove();
+    row.classList.remove("fs-editing");
+  };
+  const send = () => {
+    const written = area.value;
+    end();
+    if (written !== text) save(written);
+  };
+  const editor = h(
+    "div.fs-editor",
+    {},
+    area,
+    h(
+      "div.fs-dialog-row",
+      {},
+      h("span.fs-editor-hint", {}, "The old version is kept"),
+      h("button.fs-button", { type: "button", onclick: end }, "Cancel"),
+      h("button.fs-button.fs-primary", { type: "button", onclick: send, title: "Ctrl+Enter" }, action),
+    ),
+  );
+  const grow = () => {
+    area.style.height = "auto";
+    area.style.height = `${Math.min(area.scrollHeight + 2, innerHeight * 0.6)}px`;
+  };
+  area.addEventListener("input", grow);
+  area.addEventListener("keydown", (event) => {
+    // Escape here is for the box, not for the answer that may be under way.
+    event.stopPropagation();
+    if (event.isComposing) return;
+    if (event.key === "Escape") end();
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) send();
+  });
+  row.classList.add("fs-editing");
+  body.after(editor);
+  grow();
+  area.focus();
+}

@@ -1,0 +1,83 @@
+// The trash: what was deleted, to be taken out again or erased for good.
+
+import { receive, send } from "./bridge.js";
+import { h } from "./dom.js";
+
+let dialog = null;
+
+const ask = (event, data = {}) => send("sidebar", event, data);
+
+/** Show what is in the trash. */
+export const openTrash = () => ask("trash");
+
+function show({ conversations, messages, days }) {
+  const fresh = dialog === null;
+  dialog ??= h("dialog.fs-dialog.fs-trash", { "aria-label": "Trash" });
+  const rows = [
+    ...conversations.map((each) =>
+      row(each.title, "Chat", [
+        ["Restore", () => { ask("restore", { id: each.id, query: "" }); openTrash(); }],
+        ["Erase", (button) => sure(button, () => ask("erase", { id: each.id }))],
+      ]),
+    ),
+    ...messages.map((each) =>
+      row(each.text || "Empty message", `${each.count === 1 ? "Message" : `${each.count} messages`} of “${each.title}”`, [
+        ["Restore", () => ask("restore_messages", { event: each.event })],
+      ]),
+    ),
+  ];
+  const kept = days ? `What was deleted is erased after ${days} days.` : "What was deleted stays until you empty the trash.";
+  dialog.replaceChildren(
+    h("h3", {}, "Trash"),
+    h("p.fs-trash-note", {}, `${kept} Backups made before keep it until they are replaced.`),
+    rows.length ? h("ul.fs-trash-list", {}, ...rows) : h("p.fs-none", {}, "The trash is empty."),
+    h(
+      "div.fs-dialog-row",
+      {},
+      rows.length > 0 && button("Empty trash", (self) => sure(self, () => ask("erase")), ".fs-danger"),
+      button("Close", () => dialog.close()),
+    ),
+  );
+  if (!fresh) return;
+  dialog.addEventListener("keydown", (event) => event.stopPropagation());
+  dialog.addEventListener("close", () => {
+    dialog.remove();
+    dialog = null;
+    onClose();
+  });
+  document.body.append(dialog);
+  dialog.showModal();
+}
+
+let onClose = () => {};
+/** Call `callback` when the trash is closed: something may have come out of it. */
+export function whenTrashClosed(callback) {
+  onClose = callback;
+}
+
+const button = (label, action, classes = "") => {
+  const self = h(`button.fs-button${classes}`, { type: "button", onclick: () => action(self) }, label);
+  return self;
+};
+
+function row(title, kind, actions) {
+  return h(
+    "li",
+    {},
+    h("div", {}, h("strong", {}, title), h("span", {}, kind)),
+    ...actions.map(([label, action]) => button(label, action)),
+  );
+}
+
+/** What cannot be undone takes a second click. */
+function sure(button, action) {
+  if (button.dataset.asked) {
+    action();
+    return;
+  }
+  button.dataset.asked = "yes";
+  button.textContent = "Erase for good?";
+  button.classList.add("fs-danger");
+}
+
+receive("sidebar", { trash: show });
