@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import re
@@ -158,6 +159,10 @@ def flush(path: Path) -> None:
     descriptor = os.open(path, os.O_RDONLY if os.name != "nt" else os.O_RDWR)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        # Some file systems flush no folders.
+        if error.errno != errno.EINVAL:
+            raise
     finally:
         os.close(descriptor)
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
-from app.store.backup import Backups
+from app.store.backup import Backups, flush
 from app.store.branches import Branches
 from app.store.conversations import Conversations
 from app.store.database import Database
@@ -52,6 +52,8 @@ class Store:
             for table in ("conversations", "messages", "events"):
                 ids.seen(next(iter(db.query(f"SELECT max(id) AS id FROM {table}")))["id"])
         self.recovered = self.messages.interrupt()
+        # The log is in its folder for good, or its absence would later be taken for a loss.
+        flush(home)
         lock.use_wal(True)
 
     @classmethod
