@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -60,6 +61,10 @@ class Hub:
     """
 
     def __init__(self, reference: HubReference) -> None:
+        try:
+            urlsplit(endpoint := os.environ.get("HF_ENDPOINT", ""))
+        except ValueError as error:  # the library could not even be imported
+            raise _no_address(endpoint) from error
         import huggingface_hub
         from huggingface_hub import HfApi, constants
 
@@ -87,6 +92,8 @@ class Hub:
                     timeout=self._library.constants.HF_HUB_ETAG_TIMEOUT,
                 )
                 return _listing(info)
+            except UnicodeEncodeError as error:
+                raise AccessDenied(f"your token has characters that no token has: {LOGIN}") from error
             # What the library raises for an answer of another shape.
             except (KeyError, TypeError, AttributeError, RecursionError) as error:
                 raise self._no_listing() from error
@@ -148,7 +155,7 @@ class Hub:
         except HfHubHTTPError as error:
             raise self._refusal(error, file) from error
         except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
-            raise Offline(f"HF_ENDPOINT is {self._api.endpoint!r:.80}, which is no address: correct it") from error
+            raise _no_address(self._api.endpoint) from error
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError) as error:
             raise Offline(
                 f"cannot reach {self._host} ({_reason(error)}): connect and try again; what has arrived is kept"
@@ -191,6 +198,10 @@ class Hub:
         return DownloadFailed(
             f"what {self._host} answers is no listing of {self._reference.repository}: see HF_ENDPOINT"
         )
+
+
+def _no_address(endpoint: str) -> Offline:
+    return Offline(f"HF_ENDPOINT is {endpoint!r:.80}, which is no address: correct it")
 
 
 def _listing(info: ModelInfo) -> Listing:

@@ -30,7 +30,8 @@ class DownloadBar:
         """Bytes done and bytes in all."""
         if self._bar.total is None:
             print(f"Downloading {self._name} ({weights.megabytes(total)})", file=sys.stderr, flush=True)
-            self._bar.n = self._bar.initial = done  # of an earlier download: no part of this one's speed
+            # Of an earlier download, and so no part of this one's speed.
+            self._bar.n = self._bar.initial = self._bar.last_print_n = done
         self._bar.total = total
         self._bar.update(done - self._bar.n)
         if done == total:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -82,10 +83,18 @@ def test_without_a_network_it_says_so(folder: Path, monkeypatch: pytest.MonkeyPa
         pull(WHOLE, folder)
 
 
-def test_an_endpoint_that_is_no_address_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    point_hub_at("nowhere", monkeypatch)
-    with pytest.raises(Offline, match="HF_ENDPOINT is 'nowhere'"):
+@pytest.mark.parametrize("address", ["nowhere", "http://[bad", "ftp://127.0.0.1"])
+def test_an_endpoint_that_is_no_address_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch, address: str) -> None:
+    point_hub_at(address, monkeypatch)
+    with pytest.raises(Offline, match=re.escape(f"HF_ENDPOINT is '{address}'")):
         pull(WHOLE, folder)
+
+
+def test_a_token_that_cannot_be_one_is_told(hub: ModelHub, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_ä")
+    with pytest.raises(AccessDenied, match="your token") as caught:
+        pull(WHOLE, folder)
+    assert "ä" not in str(caught.value)
 
 
 def test_the_token_goes_to_the_hub_and_nothing_else_about_this_machine(
