@@ -103,6 +103,7 @@ class Engine:
             digest=digest.result(),
             version=installed_version(),
             reasoning=checkpoint.template.reasoning is not None,
+            recommended=checkpoint.recommended,
         )
         return cls(Model(config, weights, context), checkpoint.tokenizer, checkpoint.template, info, threads)
 

@@ -119,7 +119,7 @@ class Sampling:
 
 
 def _real(name: str, value: Any, bounds: Bounds) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) < math.inf:
         raise InvalidSampling(f"{name} must be a number, not {value!r:.40}")
     if not bounds.hold(value):
         raise InvalidSampling(f"{name} must be {bounds}, not {value!r:.40}")

@@ -41,6 +41,7 @@ def write_tiny_llama(
     context: int = 256,
     quantization: GGMLQuantizationType = GGMLQuantizationType.F32,
     metadata: Mapping[str, Any] | None = None,
+    chat_template: str = CHAT_TEMPLATE,
 ) -> Path:
     """Write a random Llama with a byte-level vocabulary and a ChatML template; the same seed, the same model.
 
@@ -73,7 +74,7 @@ def write_tiny_llama(
     writer.add_bos_token_id(1)
     writer.add_eos_token_id(EOS)
     writer.add_add_bos_token(False)
-    writer.add_chat_template(CHAT_TEMPLATE)
+    writer.add_chat_template(chat_template)
     for name, shape in _shapes(layers, hidden, heads, kv_heads, inner, len(tokens)).items():
         _add_tensor(writer, np.random.default_rng([seed, hash_name(name)]), name, shape, quantization)
     writer.write_header_to_file()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -13,10 +13,24 @@ import click
 from app.cli.options import context_option, debug_option, home_option, model_option, models_option
 from app.cli.terminal import locate
 from app.home import data_folder, models_folder
-from engine.errors import EngineError, InvalidSampling
+from engine.errors import InvalidSampling
 
 if TYPE_CHECKING:
-    from engine import Engine, Run, Sampling
+    from engine import Engine, Run, Sampling, Step
+
+
+@dataclass(slots=True)
+class Spoken:
+    """What the model said so far, and how it ended."""
+
+    reasoning: str = ""
+    text: str = ""
+    finish_reason: str = ""
+
+    def add(self, step: Step) -> None:
+        self.reasoning += step.reasoning
+        self.text += step.text
+        self.finish_reason = step.finish_reason or self.finish_reason
 
 
 @click.command()
@@ -25,10 +39,9 @@ if TYPE_CHECKING:
 @context_option
 @click.option(
     "--preset",
-    default="Balanced",
-    show_default=True,
     metavar="NAME",
-    help="Settings to start from: Balanced, Creative, Precise, or one of your own.",
+    help="Settings to start from: Balanced, Creative, Precise, or one of your own. Without it, what the authors of the "
+    "model recommend, and Balanced where they say nothing.",
 )
 @click.option("--temperature", type=float, help="0 always takes the likeliest token; up to 2.")
 @click.option("--top-k", type=int, help="Choose among the k likeliest tokens; 0 for all.")
@@ -37,6 +50,9 @@ if TYPE_CHECKING:
 @click.option("--repetition-penalty", type=float, help="Above 1: repeat less.")
 @click.option("--seed", type=int, help="The same seed and settings give the same answer.")
 @click.option("--max-tokens", type=int, help="Longest answer, in tokens.")
+@click.option(
+    "--think/--no-think", "thinking", default=None, help="For models that can reason or not, as they are told."
+)
 @click.option("--system", default="", metavar="TEXT", help="Instructions for the model.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of the text.")
 @home_option
@@ -46,7 +62,8 @@ def ask(
     prompt: str,
     model: str,
     context: int | None,
-    preset: str,
+    preset: str | None,
+    thinking: bool | None,
     system: str,
     as_json: bool,
     home: Path | None,
@@ -54,8 +71,13 @@ def ask(
     **settings: float | None,
 ) -> None:
     """Answer PROMPT; '-' reads it from standard input."""
-    changes = {name: value for name, value in settings.items() if value is not None}
-    sampling = _preset(preset, home).replace(**changes)
+    from app.store.presets import BALANCED
+    from engine import Sampling
+
+    chosen = _preset(preset, home) if preset else {}
+    chosen |= {name: value for name, value in settings.items() if value is not None}
+    # What is wrong is told before the model is loaded.
+    Sampling.from_dict(chosen)
     messages = [{"role": "user", "content": _text(prompt)}]
     if system:
         messages.insert(0, {"role": "system", "content": system})
@@ -64,29 +86,29 @@ def ask(
     from engine import Engine
 
     with Engine.load(path, context=context) as engine:
-        run = engine.chat(messages, sampling)
+        sampling = Sampling.from_dict({**({} if preset else BALANCED.to_dict()), **engine.info.recommended, **chosen})
+        run = engine.chat(messages, sampling, enable_thinking=thinking)
         try:
-            text, finish_reason = _stream(run, None if as_json else sys.stdout)
+            spoken = _stream(run, None if as_json else sys.stdout, sys.stderr)
         finally:
             run.cancel()
         if as_json:
-            click.echo(json.dumps(_record(engine, run, sampling, text, finish_reason), ensure_ascii=False))
+            click.echo(json.dumps(_record(engine, run, sampling, spoken), ensure_ascii=False))
 
 
-def _preset(name: str, home: Path | None) -> Sampling:
+def _preset(name: str, home: Path | None) -> dict[str, Any]:
     from app.store.presets import BUILTIN
-    from engine import Sampling
 
     for builtin, sampling in BUILTIN.values():
         if builtin.casefold() == name.casefold():
-            return sampling
+            return sampling.to_dict()
     from app.store import Store
 
     with Store.open(data_folder(home)) as store:
         presets = store.presets.list()
     for preset in presets:
         if preset.name.casefold() == name.casefold():
-            return Sampling.from_dict(preset.settings)
+            return dict(preset.settings)
     raise InvalidSampling(f"no preset is named {name!r:.80}: there are {', '.join(preset.name for preset in presets)}")
 
 
@@ -103,30 +125,33 @@ def _text(prompt: str) -> str:
     return prompt
 
 
-def _stream(run: Run, out: TextIO | None) -> tuple[str, str]:
-    """Write the answer as it comes; returns the text and why it ended. Ctrl-C keeps what was said whole."""
-    text: list[str] = []
-    finish_reason = ""
+def _stream(run: Run, out: TextIO | None, aside: TextIO) -> Spoken:
+    """Write the answer as it comes, and a reasoning model's thoughts aside. Ctrl-C keeps what was said whole."""
+    spoken = Spoken()
+    dim, plain = ("\x1b[2m", "\x1b[0m") if aside.isatty() else ("", "")
     try:
         for step in run:
-            text.append(step.text)
-            finish_reason = step.finish_reason or finish_reason
-            if out:
-                out.write(step.text)
-                out.flush()
-    except (KeyboardInterrupt, EngineError):
+            spoken.add(step)
+            if out is None:
+                continue
+            if step.reasoning:
+                aside.write(f"{dim}{step.reasoning}{plain}")
+                aside.flush()
+            if step.text and spoken.reasoning and spoken.text == step.text:
+                aside.write("\n\n")
+            out.write(step.text)
+            out.flush()
+    finally:
         if out:
             out.write("\n")
-        raise
-    if out:
-        out.write("\n")
-    return "".join(text), finish_reason
+    return spoken
 
 
-def _record(engine: Engine, run: Run, sampling: Sampling, text: str, finish_reason: str) -> dict[str, Any]:
+def _record(engine: Engine, run: Run, sampling: Sampling, spoken: Spoken) -> dict[str, Any]:
     return {
-        "text": text,
-        "finish_reason": finish_reason,
+        "text": spoken.text,
+        "reasoning": spoken.reasoning,
+        "finish_reason": spoken.finish_reason,
         "model": engine.info.name,
         "model_digest": engine.info.digest,
         "settings": sampling.replace(seed=run.stats.seed).to_dict(),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from engine.checkpoint.checkpoint import Checkpoint
+from engine.checkpoint.generation import folder_generation
 from engine.checkpoint.json_file import read_json
 from engine.checkpoint.safetensors_source import SafetensorsSource
 from engine.errors import UnsupportedModel
@@ -34,6 +35,8 @@ def open_folder(folder: Path) -> Checkpoint:
     config = family.configure(fields)
     source = SafetensorsSource(folder)
     tokenizer = tokenizer_from_folder(folder)
+    generation = folder_generation(folder, tokenizer.vocabulary)
+    tokenizer = tokenizer.with_eos(generation.eos_ids)
     descriptions = tuple(folder / name for name in DESCRIPTIONS if (folder / name).is_file())
     return Checkpoint(
         name=folder.name,
@@ -43,5 +46,6 @@ def open_folder(folder: Path) -> Checkpoint:
         template=ChatTemplate.from_folder(folder, tokenizer),
         source=source,
         layout=family.folder,
+        recommended=generation.recommended,
         files=(*source.files, *descriptions),
     )

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.checkpoint.checkpoint import Checkpoint
+from engine.checkpoint.generation import gguf_generation
 from engine.checkpoint.gguf_source import GGUFSource
 from engine.config import ModelConfig
 from engine.errors import ModelFormatError, UnsupportedModel
@@ -60,6 +61,7 @@ def open_gguf(path: Path) -> Checkpoint:
         template=ChatTemplate.from_gguf(metadata, tokenizer),
         source=source,
         layout=layout,
+        recommended=gguf_generation(metadata).recommended,
         files=source.files,
     )
 

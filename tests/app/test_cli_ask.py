@@ -11,6 +11,7 @@ import pytest
 
 from app.store import Store
 from tests.app.command import fireside, start
+from tests.tiny import CHAT_TEMPLATE, write_tiny_llama
 from weights import DEFAULT
 
 LONG = "Write a long story about a lighthouse keeper and the sea."
@@ -82,3 +83,29 @@ def test_ctrl_c_keeps_what_was_said_in_whole_characters() -> None:
         assert time.monotonic() - began < 5
         assert said.decode("utf-8").endswith("\n")
         assert process.stderr.read() == b""
+
+
+@pytest.fixture
+def thinker(tmp_path: Path) -> Path:
+    """A tiny model whose template opens the thoughts, and whose authors recommend something."""
+    template = CHAT_TEMPLATE.replace("assistant\\n", "assistant\\n<think>\\n").replace(
+        "assistant\n", "assistant\n<think>\n"
+    )
+    return write_tiny_llama(tmp_path / "thinker.gguf", chat_template=template, metadata={"general.sampling.top_k": 7})
+
+
+def test_thoughts_go_to_standard_error_and_the_answer_to_standard_output(thinker: Path) -> None:
+    asked = ("ask", "Hello", "--model", thinker, "--seed", "7", "--max-tokens", "16")
+    result = fireside(*asked)
+    assert (result.returncode, result.stdout) == (0, "\n")
+    answer = json.loads(fireside(*asked, "--json").stdout)
+    assert answer["text"] == ""
+    assert result.stderr.strip() == answer["reasoning"].strip() != ""
+
+
+def test_what_was_chosen_comes_before_what_the_model_s_authors_recommend(thinker: Path) -> None:
+    asked = ("ask", "Hello", "--model", thinker, "--max-tokens", "2", "--json")
+    settings = json.loads(fireside(*asked).stdout)["settings"]
+    assert (settings["top_k"], settings["temperature"]) == (7, 0.7)
+    assert json.loads(fireside(*asked, "--preset", "precise").stdout)["settings"]["top_k"] == 20
+    assert json.loads(fireside(*asked, "--preset", "precise", "--top-k", "3").stdout)["settings"]["top_k"] == 3
