@@ -21,11 +21,12 @@ TALK = [{"role": "user", "content": "word " * 100}, {"role": "assistant", "conte
 SECONDS = 2.0
 EXTRA_BYTES = 256 * 2**20
 ENDLESS = Sampling(temperature=0, ignore_eos=True)
-LONGEST_GAP = 0.5
+LONGEST_GAP = 1.0
 
 
 def go_off(source: str) -> float:
     """The seconds until the bomb was refused, with one line."""
+    ChatTemplate(CHATML)  # a worker is warm, as it is once a model is loaded
     started = time.perf_counter()
     with pytest.raises(TemplateError) as caught:
         ChatTemplate(source).render(TALK)
@@ -35,7 +36,6 @@ def go_off(source: str) -> float:
 
 @pytest.mark.parametrize("source", BOMBS, ids=lambda source: source[:50])
 def test_a_bomb_ends_in_time_with_one_error(source: str) -> None:
-    ChatTemplate(CHATML)  # a worker is warm, as it is once a model is loaded
     assert go_off(source) < SECONDS
 
 
