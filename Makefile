@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt
 SPEC := pyproject.toml constraints.txt
 
-.PHONY: run test lint format bench soak clean
+.PHONY: run test lint format bench quality soak clean
 .DELETE_ON_ERROR:
 
 run: $(VENV)/.app  ## start Fireside; the first start fetches the model
@@ -25,6 +25,9 @@ format: $(VENV)/.lint
 
 bench: $(VENV)/.bench  ## measure; ARGS goes to the benchmark
 	@$(BIN)/python -m benchmarks.speed $(ARGS)
+
+quality: $(VENV)/.bench  ## measure how exactly the default model is computed, beside llama.cpp
+	@$(BIN)/python -m benchmarks.quality $(ARGS)
 
 soak: $(VENV)/.test  ## the tests that take minutes
 	@$(BIN)/python -m pytest -m slow $(ARGS)

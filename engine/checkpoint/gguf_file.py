@@ -262,6 +262,7 @@ def _read_tensor(cursor: _Cursor) -> tuple[str, tuple[int, ...], int, int]:
         raise ModelFormatError(f"{cursor.name} is damaged: tensor {name!r:.80} has the shape {shape}")
     code = cursor.scalar("<I")
     if code not in QUANTIZATIONS:
-        kind = OTHER_TYPES.get(code, f"unknown type {code}")
-        raise UnsupportedModel(cursor.name, f"tensor {name!r:.80} has the type {kind}, which is not read here")
+        raise UnsupportedModel(
+            cursor.name, f"tensor {name!r:.80} has the type {OTHER_TYPES.get(code, code)}, which is not read here"
+        )
     return name, shape, code, cursor.scalar("<Q")
