@@ -122,6 +122,8 @@ def test_a_context_too_long_for_this_machine_is_told_with_one_that_fits(tmp_path
     assert "does not fit, but with --context " in text
     fits = text.split("does not fit, but with --context ")[1].split()[0]
     assert "does not fit" not in fireside("models", "--context", str(int(fits) // 2)).stdout
+    refused = fireside("ask", "Hi", "--model", path, "--context", str(2**30))
+    assert_refused(refused, 1, "GB of KV cache for 1,073,741,824 tokens", "are free: choose a smaller context")
     for command in (("models", "--context", "0"), ("ask", "Hi", "--model", path, "--context", "many")):
         assert_refused(fireside(*command), 2, "--context")
 

@@ -86,14 +86,24 @@ def test_this_machine_has_some() -> None:
     assert 10**7 < available() < 10**15
 
 
-def test_a_limit_of_address_space_counts() -> None:
-    code = (
-        "import resource, torch; from engine.memory import available; before = available();"
-        "used = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize();"
-        "resource.setrlimit(resource.RLIMIT_AS, (used + 300_000_000,) * 2); print(available())"
-    )
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert 250_000_000 < int(result.stdout) <= 300_000_000
+def test_a_limit_of_address_space_counts_and_the_real_model_is_refused_under_it(model_path: Path) -> None:
+    code = """
+import resource, sys
+from engine import Engine, OutOfMemory
+from engine.memory import available
+used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + 1_200_000_000,) * 2)
+print(available())
+try:
+    Engine.load(sys.argv[1])
+except OutOfMemory as error:
+    print(error)
+"""
+    result = subprocess.run([sys.executable, "-c", code, str(model_path)], capture_output=True, text=True, check=True)
+    free, message = result.stdout.splitlines()
+    assert 1_150_000_000 < int(free) <= 1_200_000_000
+    assert "needs 1.2 GB (651 MB of weights, 377 MB of KV cache for 8,192 tokens" in message
+    assert " GB are free: choose a smaller context (--context " in message
 
 
 def test_what_fits_passes() -> None:
