@@ -13,6 +13,13 @@ WHITE_SPACE = (
 )
 # Authors often forget to mark them, DeepSeek's <｜User｜> for one; llama.cpp's converter has the same rule.
 _LOOKS_LIKE_CONTROL = re.compile(r"<\|.*\|>|<｜.*｜>|<(start|end)_of_turn>|<unused\d+>|</?s>", re.DOTALL)
+# Control tokens that end an answer, in families whose files name just one of them.
+_ENDS = frozenset(
+    {
+        *("<|im_end|>", "<|endoftext|>", "<|eot_id|>", "<|eom_id|>", "<|end_of_text|>", "<|end|>"),
+        *("<end_of_turn>", "<|eot|>", "<|return|>", "<|call|>", "<｜end▁of▁sentence｜>"),
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -45,6 +52,15 @@ class AddedToken:
 def looks_like_control(content: str) -> bool:
     """Whether a token is written as control tokens are, `<|user|>`: such a one is not taken from what is typed."""
     return _LOOKS_LIKE_CONTROL.fullmatch(content) is not None
+
+
+def end_ids(tokens: Iterable[AddedToken]) -> set[int]:
+    """The control tokens that are known to end an answer, whatever else the model's files name."""
+    ends = {token.content: token.id for token in tokens if token.special and token.content in _ENDS}
+    # To models that have both, it ends a part of an answer only.
+    if "<|return|>" in ends:
+        ends.pop("<|end|>", None)
+    return set(ends.values())
 
 
 class AddedTokenFinder:

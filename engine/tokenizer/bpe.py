@@ -51,7 +51,11 @@ class BPE:
         where chats could not be tokenised exactly.
         """
         self._require_sound()
-        self = self._without_typed_control()
+        return self._without_the_impossible()._built(ends)
+
+    def _built(self, ends: Mapping[str, Any]) -> Tokenizer:
+        if self.unk_token is not None and self.unk_token not in self.vocabulary:
+            raise ModelFormatError(f"the tokenizer's unk_token {self.unk_token!r:.40} is no token")
         token_bytes = self._token_bytes()
         tokenizer = self._by_ranks(token_bytes, ends) or LibraryTokenizer(
             self.json(), token_bytes, self.added_tokens, **ends
@@ -77,13 +81,15 @@ class BPE:
             },
         }
 
-    def _without_typed_control(self) -> BPE:
-        """The same without merges that make a control token; conversions of SentencePiece list such ones.
+    def _without_the_impossible(self) -> BPE:
+        """The same, but that no control token can be typed, nor an unknown character be where all bytes are known.
 
-        They can only join where its whole text was typed.
+        Conversions of SentencePiece list merges that make control tokens: they join only where its whole text is typed.
         """
         control = {token.content for token in self.added_tokens if token.special}
-        return replace(self, merges=[(left, right) for left, right in self.merges if left + right not in control])
+        merges = [(left, right) for left, right in self.merges if left + right not in control]
+        all_known = self.byte_level and alphabet().keys() <= self.vocabulary.keys()
+        return replace(self, merges=merges, unk_token=None if all_known else self.unk_token)
 
     def _require_sound(self) -> None:
         ids = self.vocabulary.values()
@@ -100,8 +106,6 @@ class BPE:
                 )
         if again := len(self.merges) - len(set(self.merges)):
             raise ModelFormatError(f"{again:,} merges of the tokenizer are listed twice")
-        if self.unk_token is not None and self.unk_token not in self.vocabulary:
-            raise ModelFormatError(f"the tokenizer's unk_token {self.unk_token!r:.40} is no token")
         self._require_sound_added()
 
     def _require_sound_added(self) -> None:

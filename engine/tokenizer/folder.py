@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import ModelFormatError, UnsupportedModel
-from engine.tokenizer.added_tokens import AddedToken
-from engine.tokenizer.gguf import END_TOKENS
+from engine.tokenizer.added_tokens import AddedToken, end_ids
 from engine.tokenizer.tokenizer import Tokenizer
 from engine.tokenizer.tokenizer_json import leading_tokens, parse_added_token, parse_bpe
 
@@ -22,9 +21,9 @@ NAMED = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_t
 def tokenizer_from_folder(folder: Path) -> Tokenizer:
     """The tokenizer that `tokenizer.json` describes, with what the files beside it add, as transformers reads them.
 
+    What tokenizer.json says holds, whatever class the folder names for it; code that it names is ignored.
     `tokenizer_config.json` and `special_tokens_map.json` say which tokens begin and end a text and which are control
-    tokens; `added_tokens_decoder` and `added_tokens.json` hold further added tokens or other flags for them. Code that
-    they name is ignored.
+    tokens; `added_tokens_decoder` and `added_tokens.json` hold further added tokens or other flags for them.
 
     Raises UnsupportedModel where the folder has no tokenizer.json or one that is not reproduced exactly,
     ModelFormatError for files that are damaged, too large or contradict each other.
@@ -44,7 +43,7 @@ def tokenizer_from_folder(folder: Path) -> Tokenizer:
     ids = {**bpe.vocabulary, **{token.content: token.id for token in tokens}}
     missing = sorted((control & bpe.vocabulary.keys()) - {token.content for token in tokens})
     tokens += [AddedToken(text, ids[text], special=True) for text in missing]
-    ends = {token.id for token in tokens if token.special and token.content in END_TOKENS}
+    ends = end_ids(tokens)
     if named.get("eos_token") in ids:
         ends.add(ids[named["eos_token"]])
     bos = named.get("bos_token")

@@ -7,20 +7,13 @@ from enum import IntEnum
 from typing import Any, NamedTuple
 
 from engine.errors import ModelFormatError, UnsupportedModel
-from engine.tokenizer.added_tokens import AddedToken, looks_like_control
+from engine.tokenizer.added_tokens import AddedToken, end_ids, looks_like_control
 from engine.tokenizer.bpe import BPE, SPACE
 from engine.tokenizer.pretokenizer import DEEPSEEK3, DIGITS, GPT2, GPT4O, LLAMA3, QWEN2, TEKKEN, Pretokenizer
 from engine.tokenizer.sentencepiece import METASPACE, PREPEND, merges_of_scores
 from engine.tokenizer.tokenizer import Tokenizer
 
 KEY = "tokenizer.ggml."
-# Control tokens that end an answer, in families whose files name just one of them.
-END_TOKENS = frozenset(
-    {
-        *("<|im_end|>", "<|endoftext|>", "<|eot_id|>", "<|eom_id|>", "<|end_of_text|>", "<|end|>"),
-        *("<end_of_turn>", "<|eot|>", "<|return|>", "<｜end▁of▁sentence｜>"),
-    }
-)
 
 
 class TokenType(IntEnum):
@@ -80,7 +73,7 @@ def tokenizer_from_gguf(metadata: Mapping[str, Any]) -> Tokenizer:
     size = max(bpe.vocabulary.values(), default=-1) + 1
     size = max(size, 1 + max((token.id for token in bpe.added_tokens), default=-1))
     ends = {id for name in ("eos", "eot", "eom") if (id := fields.token_id(f"{name}_token_id", size)) is not None}
-    ends.update(token.id for token in bpe.added_tokens if token.special and token.content in END_TOKENS)
+    ends |= end_ids(bpe.added_tokens)
     return bpe.tokenizer(
         eos_ids=ends,
         bos_id=fields.token_id("bos_token_id", size),

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from engine.errors import ModelFormatError, ModelNotFound, UnsupportedModel
-from engine.tokenizer.added_tokens import AddedToken
+from engine.tokenizer.added_tokens import AddedToken, end_ids
 from engine.tokenizer.byte_bpe_tokenizer import ByteBPETokenizer
 from engine.tokenizer.pretokenizer import Pretokenizer
 from engine.tokenizer.tokenizer import Tokenizer
@@ -35,7 +35,6 @@ FILES: Mapping[str, Mapping[str, str]] = {
     "o200k_base": _O200K,
     "o200k_harmony": _O200K,
 }
-ENDS = frozenset({"<|endoftext|>", "<|return|>", "<|call|>"})
 
 
 def tokenizer_by_name(name: str) -> Tokenizer:
@@ -62,14 +61,9 @@ def tokenizer_by_name(name: str) -> Tokenizer:
     token_bytes = [b""] * (1 + max(*ranks.values(), *special.values()))
     for content, id in ranks.items():
         token_bytes[id] = content
-    return ByteBPETokenizer(
-        Pretokenizer((), encoding["pat_str"]),
-        ranks,
-        token_bytes,
-        [AddedToken(text, id, special=True) for text, id in special.items()],
-        str,
-        eos_ids={id for text, id in special.items() if text in ENDS},
-    )
+    tokens = [AddedToken(text, id, special=True) for text, id in special.items()]
+    rule = Pretokenizer((), encoding["pat_str"])
+    return ByteBPETokenizer(rule, ranks, token_bytes, tokens, str, eos_ids=end_ids(tokens))
 
 
 def _cache() -> Path:

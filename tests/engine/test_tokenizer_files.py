@@ -14,8 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import PreTrainedTokenizerFast
 
-from engine.errors import UnsupportedModel
+from engine.errors import ModelFormatError, UnsupportedModel
 from engine.tokenizer import Tokenizer, tokenizer_from_folder
+from engine.tokenizer.byte_bpe_tokenizer import ByteBPETokenizer
 from tests.parity.mixed_text import lines
 from tests.tokenizer_families import added, described, from_folder, reference_of_text, write_folder
 
@@ -179,3 +180,22 @@ def test_a_control_token_that_only_a_normalised_text_has_is_refused(tmp_path: Pa
     # Where the file beside says otherwise, as transformers reads it, there is no doubt.
     decoder = {"1": added("<s>", 0)}
     assert from_folder(tmp_path, description, added_tokens_decoder=decoder).special_tokens["<s>"] == 1
+
+
+def test_an_unknown_token_does_not_matter_where_all_bytes_are_known(tmp_path: Path) -> None:
+    description = copy.deepcopy(described("gpt2"))
+    description["model"]["unk_token"] = "<|endoftext|>"
+    tokenizer = from_folder(tmp_path, description)
+    assert isinstance(tokenizer, ByteBPETokenizer)
+    del description["model"]["vocab"]["À"]
+    description["model"]["merges"] = [merge for merge in description["model"]["merges"] if "À" not in merge]
+    with pytest.raises(ModelFormatError, match="unk_token"):
+        from_folder(tmp_path, description)
+
+
+def test_the_end_of_a_part_is_no_end_of_an_answer(tmp_path: Path) -> None:
+    description = copy.deepcopy(described("gpt4o"))
+    size = len(description["model"]["vocab"])
+    assert from_folder(tmp_path, description).eos_ids == {size, size + 1}
+    description["added_tokens"].append(added("<|return|>", size + 3))
+    assert from_folder(tmp_path, description).eos_ids == {size, size + 3}

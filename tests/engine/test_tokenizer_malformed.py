@@ -79,7 +79,6 @@ MALFORMED: dict[str, Change] = {
     "a merge twice": lambda description: description["model"]["merges"].append(description["model"]["merges"][0]),
     "ignore_merges is a number": put("model.ignore_merges", 3),
     "unk_token is an object": put("model.unk_token", {}),
-    "unk_token is missing": put("model.unk_token", "<missing>"),
     "added tokens are an object": put("added_tokens", {}),
     "an added token is a string": more("<x>"),
     "an added token is empty": more(added("", 1_501)),
