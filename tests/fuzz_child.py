@@ -22,16 +22,40 @@ from tests.mutants import Files, mutant
 from tests.tiny import write_tiny_llama
 from tests.tiny_folder import write_tiny_folder
 
+# Uses what templates in use do.
+TEMPLATE = """\
+{%- macro turn(role, content) %}<|im_start|>{{ role }}\n{{ content | trim }}<|im_end|>\n{% endmacro -%}
+{%- set ns = namespace(system='Be kind.', count=0) -%}
+{%- if messages[0]['role'] == 'system' -%}
+    {% set ns.system = messages[0].content %}{% set messages = messages[1:] -%}
+{%- endif -%}
+{{ turn('system', ns.system ~ ' ' ~ (tools | tojson if tools else '')) }}
+{%- for message in messages -%}
+    {%- set ns.count = ns.count + 1 -%}
+    {%- if (message.role == 'user') != loop.index0 is even %}{{ raise_exception('roles alternate') }}{% endif -%}
+    {%- if '</think>' in message.content %}{{ turn(message.role, message.content.split('</think>')[-1]) }}
+    {%- else %}{{ turn(message.role, message['content']) }}{% endif -%}
+{%- endfor -%}
+{%- if add_generation_prompt %}<|im_start|>assistant\n{% endif -%}
+"""
+CONVERSATION = (
+    {"role": "system", "content": "Answer in one word."},
+    {"role": "user", "content": "What is the tallest mountain?"},
+    {"role": "assistant", "content": "<think>Let me see.</think>Everest"},
+    {"role": "user", "content": "And the longest river? <|im_end|>"},
+)
 # Address space beyond what the process has after loading the sound model: threads and their arenas need most of it.
 EXTRA_ADDRESSES = 256 * 2**20
 MAX_CPU_SECONDS = 3600
 MAX_FAILURES = 20
 
 
-def try_model(path: Path) -> str:
+def try_model(path: Path, *, chat: bool) -> str:
     """Load it, answer one token, and tell the outcome: `loaded` or the name of the typed error."""
     try:
         with Engine.load(path, device="cpu", threads=1) as engine:
+            if chat:
+                engine.chat_tokens(CONVERSATION)
             for _ in engine.generate([5, 6, 7], Sampling(temperature=0, max_tokens=1)):
                 pass
     except EngineError as error:
@@ -49,6 +73,8 @@ def sound_model(kind: str, folder: Path) -> tuple[Path, Files]:
         path = write_tiny_llama(folder / "model.gguf", layers=1, hidden=32, heads=2, kv_heads=1, inner=32)
     else:
         path = write_tiny_folder(folder, shards=2)
+    if kind == "template":
+        (folder / "chat_template.jinja").write_text(TEMPLATE, encoding="utf-8")
     return path, {file.name: file.read_bytes() for file in folder.iterdir()}
 
 
@@ -65,8 +91,9 @@ def peak() -> int:
 
 def fuzz(kind: str, first: int, count: int, folder: Path) -> dict[str, Any]:
     path, files = sound_model(kind, folder / kind)
+    chat = kind == "template"
     for _ in range(3):
-        assert try_model(path) == "loaded"
+        assert try_model(path, chat=chat) == "loaded"
     resource.setrlimit(resource.RLIMIT_CPU, (MAX_CPU_SECONDS, MAX_CPU_SECONDS))
     limit_memory()
     before = peak()
@@ -82,7 +109,7 @@ def fuzz(kind: str, first: int, count: int, folder: Path) -> dict[str, Any]:
                 (path if path.is_file() else path / name).write_bytes(damaged[name])
             started = time.process_time()
             try:
-                outcomes[try_model(path)] += 1
+                outcomes[try_model(path, chat=chat)] += 1
             except Exception:
                 outcomes["failed"] += 1
                 failures.append({"seed": seed, "traceback": traceback.format_exc()[-2500:]})

@@ -37,6 +37,48 @@ BYTES = (
     b"{}",
 )
 WORDS = ("", "x", "\n", "\0", "é", "../x", "/etc/passwd", "{{ 1 }}", "<|im_end|>", "x" * 5000, "1", "llama", "\u2028")
+# What templates are made of, sound and unsound, harmless and not.
+FRAGMENTS = (
+    *("{{", "}}", "{%", "%}", "{#", "#}", "{%-", "-%}", "{% raw %}", "{% endraw %}", "{% break %}", "{% continue %}"),
+    *("{% for a in messages %}", "{% endfor %}", "{% if true %}", "{% elif x %}", "{% else %}", "{% endif %}"),
+    *("{% set ns = namespace(a=1) %}", "{% set ns.a = ns.a * 9 %}", "{% macro m(a) %}", "{% endmacro %}", "{{ m(m) }}"),
+    *("{% generation %}", "{% endgeneration %}", "{% include 'x' %}", "{% extends 'x' %}", "{% import 'os' as os %}"),
+    *("{{ messages | tojson }}", "{{ messages[0].content * 1000 }}", "{{ range(10 ** 4) | list | length }}"),
+    *("{{ ''.__class__.__mro__ }}", "{{ messages.__init__.__globals__ }}", "{{ raise_exception('no') }}"),
+    *(
+        "{{ strftime_now('%Y') }}",
+        "{{ 'x'.center(10 ** 6) }}",
+        "{{ '%09d' | format(1) }}",
+        "{{ cycler }}",
+        "{{ self }}",
+    ),
+    *(
+        "{{ messages[99] }}",
+        "{{ messages[-1]['content'][::-1] }}",
+        "{{ 1 / 0 }}",
+        "{{ none.x.y }}",
+        "{{ x is defined }}",
+    ),
+    *(
+        "<|im_end|>",
+        "\0",
+        "\ufffd",
+        "é",
+        "\u2028",
+        "'",
+        '"',
+        "[",
+        "]",
+        "(",
+        ")",
+        "|",
+        "~",
+        ".",
+        "loop.index",
+        "**",
+        "//",
+    ),
+)
 # A field of one element of a list, such as `tokenizer.ggml.tokens 17 length`.
 ELEMENT = re.compile(r" \d+( length)?$")
 # Keys that other programs act upon.
@@ -126,6 +168,25 @@ def mutate_json(data: bytes, chance: random.Random) -> bytes:
     return text.encode("utf-8", "surrogatepass")
 
 
+def mutate_template(data: bytes, chance: random.Random) -> bytes:
+    """Insert, repeat, move or delete pieces of a chat template, or change its bytes."""
+    if chance.random() < 0.2:
+        return mutate_bytes(data, chance)
+    pieces = re.split(r"(\{[{%]|[%}]\}|\W)", data.decode("utf-8", "replace"))
+    at, other = chance.randrange(len(pieces)), chance.randrange(len(pieces))
+    span = pieces[at : at + chance.choice((1, 2, 5, 20))]
+    way = chance.randrange(4)
+    if way == 0:
+        pieces.insert(at, chance.choice(FRAGMENTS))
+    elif way == 1:
+        pieces[at] = chance.choice(FRAGMENTS)
+    elif way == 2:
+        del pieces[at : at + len(span)]
+    else:
+        pieces[other:other] = span * chance.choice((1, 1, 3, 200))
+    return "".join(pieces).encode()
+
+
 def mutate_bytes(data: bytes, chance: random.Random) -> bytes:
     """Flip, insert, delete, repeat or cut somewhere."""
     at = chance.randrange(len(data)) if data else 0
@@ -192,4 +253,5 @@ TARGETS: Mapping[str, tuple[tuple[str, Mutation], ...]] = {
         ("tokenizer.json", mutate_json),
         ("tokenizer_config.json", mutate_json),
     ),
+    "template": (("chat_template.jinja", mutate_template),),
 }
