@@ -106,11 +106,13 @@ def see(
         return _cut(system_prompt, turns, cut, out, len(backend.chat_tokens(sight.prompt)))
 
     # From the newest on, no further than what can fit: the cost does not grow with the conversation.
-    slack = MESSAGE_TOKENS * len(seen)
     sizes: list[int] = []
+    total = 0
     for turn in reversed(turns[known:]):
-        sizes.append(sum(counts.of(backend, message) + MESSAGE_TOKENS for message in turn))
-        if sum(sizes) > budget + slack:
+        size = sum(counts.of(backend, message) for message in turn)
+        sizes.append(size + MESSAGE_TOKENS * len(turn))
+        total += size
+        if total > budget:
             break
     else:
         sight = counted(known)

@@ -54,9 +54,11 @@ class Branches:
             current = self._current(db, message.conversation_id)
             gone = self._below(db, message.id) if subtree else [message.id]
             children = [] if subtree else self._children(db, message.id)
+            leaf = current
+            if current in gone:
+                leaf = self._neighbour(message) or message.parent_id
             before = {"message_id": message.id, "children": children, "current_message_id": current}
             event = self._events.add(DELETE_MESSAGES, message.conversation_id, before, {})
-            neighbour = self._neighbour(message)
             time = now()
             db.conn.executemany(
                 "UPDATE messages SET deleted_at = ?, deleted_by = ? WHERE id = ?", [(time, event, id) for id in gone]
@@ -64,8 +66,9 @@ class Branches:
             if not subtree:
                 db.execute("UPDATE messages SET parent_id = ? WHERE parent_id = ?", [message.parent_id, message.id])
             if current in gone:
-                leaf = neighbour or message.parent_id
-                self._select(db, message.conversation_id, self._messages.leaf(leaf).id if leaf else None)
+                leaf = self._messages.leaf(leaf).id if leaf else None
+                self._select(db, message.conversation_id, leaf)
+            self._events.amend(event, {"current_message_id": leaf})
             return event
 
     def copy(self, from_id: str, to_id: str, *, leaf_id: str | None = None) -> None:

@@ -56,6 +56,11 @@ class Events:
             )
         return id
 
+    def amend(self, id: str, after: Mapping[str, Any]) -> None:
+        """Say what became of what an event did, where that is known only then."""
+        with self._database.write() as db:
+            db.execute("UPDATE events SET after = ? WHERE id = ?", [to_json(after), id])
+
     def undo(self, id: str) -> Event:
         """Take back what an event tells of; the event as it is then.
 
@@ -70,7 +75,7 @@ class Events:
             if event.kind == DELETE_MESSAGES:
                 _restore_messages(db, event)
             elif event.kind == EDIT_MESSAGE:
-                _show(db, event)
+                _show_before(db, event)
             else:
                 _restore_columns(db, event)
                 self.add(UNDO, event.conversation_id, event.after, event.before)
@@ -98,15 +103,19 @@ def _restore_messages(db: Any, event: Event) -> None:
     rows = list(db.query("SELECT parent_id FROM messages WHERE id = ? AND deleted_by = ?", [root, event.id]))
     if not rows:
         raise StoreError("the messages are not in the trash any more")
+    parent_id = rows[0]["parent_id"]
+    if list(db.query("SELECT 1 FROM messages WHERE id = ? AND deleted_at IS NOT NULL", [parent_id])):
+        raise StoreError("the message before these is in the trash too: restore that one first")
     db.execute("UPDATE messages SET deleted_at = NULL, deleted_by = NULL WHERE deleted_by = ?", [event.id])
     for child in event.before.get("children", ()):
-        db.execute(
-            "UPDATE messages SET parent_id = ? WHERE id = ? AND parent_id IS ?", [root, child, rows[0]["parent_id"]]
-        )
-    _show(db, event)
+        db.execute("UPDATE messages SET parent_id = ? WHERE id = ? AND parent_id IS ?", [root, child, parent_id])
+    [row] = db.query("SELECT current_message_id FROM conversations WHERE id = ?", [event.conversation_id])
+    # Who has gone on elsewhere since stays there.
+    if row["current_message_id"] == event.after.get("current_message_id"):
+        _show_before(db, event)
 
 
-def _show(db: Any, event: Event) -> None:
+def _show_before(db: Any, event: Event) -> None:
     """Make the current leaf what it was before, if it is still there."""
     db.execute(
         """UPDATE conversations SET current_message_id = :leaf WHERE id = :id AND EXISTS (

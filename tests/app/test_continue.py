@@ -81,16 +81,16 @@ def test_an_interrupted_answer_goes_on_after_a_restart(tmp_path: Path) -> None:
 @given(
     st.text("aé中👍🏽 \n", min_size=1, max_size=12),
     st.sets(st.integers(1, 30)),
-    st.lists(st.integers(1, 5), min_size=1),
+    st.integers(1, 5),
 )
-def test_wherever_it_is_cut_the_text_is_the_same(text: str, cuts: set[int], limits: list[int]) -> None:
+def test_wherever_it_is_cut_the_text_is_the_same(text: str, cuts: set[int], limit: int) -> None:
     """A token may be any bytes: the cuts between tokens and between runs fall into characters."""
     data = ("x" + text).encode()
     ends = [0, *sorted(cut for cut in cuts if cut < len(data)), len(data)]
     pieces = [data[start:end] for start, end in pairwise(ends)]
     with TemporaryDirectory() as folder, Store.open(Path(folder)) as store:
         with chatting(store, ScriptedBackend(pieces)) as chats:
-            sent = chats.send(None, "Hello", settings={"max_tokens": limits[0]})
+            sent = chats.send(None, "Hello", settings={"max_tokens": limit})
             message = finish(chats, store, sent)
             while can_continue(message):
                 chats.continue_answer(message.id)

@@ -73,9 +73,10 @@ def read_or_refuse(data: bytes) -> None:
     try:
         _, settings = preset_file.read(data)
     except PresetFileError as error:
-        assert len(str(error).splitlines()) == 1
+        message = str(error)
     else:
-        Sampling.from_dict(settings)
+        message = repr(Sampling.from_dict(settings))
+    assert len(message.splitlines()) == 1
 
 
 def test_settings_are_the_conversations_over_the_presets_over_the_models(store: Store) -> None:
