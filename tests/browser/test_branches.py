@@ -88,6 +88,19 @@ def test_where_the_models_memory_begins(shared: Server, open_page: Open) -> None
     expect(line).to_be_attached()
 
 
+def test_a_message_is_found_in_its_branch(shared: Server, open_page: Open) -> None:
+    page = open_page(shared.url)
+    converse(page, "the heron stands")
+    edit(questions(page), "the crane stands", "Send")
+    expect(answers(page)).to_contain_text("You said: the crane stands")
+    wait_answered(page)
+    page.get_by_role("searchbox", name="Search chats").fill("heron")
+    hits = page.get_by_role("region", name="Messages").get_by_role("button")
+    expect(hits.first).to_contain_text("heron")
+    hits.first.click()
+    expect(answers(page)).to_contain_text("You said: the heron stands")
+
+
 def test_archive_tags_trash_and_a_title_of_the_models(shared: Server, open_page: Open) -> None:
     page = open_page(shared.url)
     converse(page, "of a campfire")

@@ -7,6 +7,7 @@ import { openTrash, whenTrashClosed } from "./trash.js";
 
 const DAY_MS = 86_400_000;
 const SEARCH_MS = 200;
+const AGAIN_MS = 50;
 
 let list, input, none, foot;
 let conversations = [];
@@ -91,9 +92,9 @@ function mark(row) {
 }
 
 function show(message) {
-  // An answer to an earlier query; the newer one is on its way.
+  // An answer to an earlier query. Gradio holds this one to be under way until we return, and may drop another.
   if (message.query !== query() || message.archived !== archived) {
-    refreshList();
+    setTimeout(refreshList, AGAIN_MS);
     return;
   }
   ({ conversations, hits } = message);
