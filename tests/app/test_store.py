@@ -8,6 +8,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import time
 from contextlib import closing
 from pathlib import Path
 
@@ -194,6 +195,7 @@ def test_presets(store: Store) -> None:
 def test_conversations_are_listed_pinned_first_then_by_use(store: Store) -> None:
     first, second, third = (store.conversations.create(title=title) for title in ("One", "Two", "Three"))
     store.conversations.pin(second.id)
+    time.sleep(0.002)  # times are kept in milliseconds
     store.messages.add(first.id, parent_id=None, role="user", content="a later message")
     assert [one.title for one in store.conversations.list()] == ["Two", "One", "Three"]
     assert [one.title for one in store.conversations.list(limit=1)] == ["Two"]
