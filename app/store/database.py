@@ -48,7 +48,10 @@ class Database:
         except sqlite3.Error as error:
             self._writer.close()
             if error.sqlite_errorcode == sqlite3.SQLITE_ERROR:
-                raise StoreError(f"{path} cannot be brought up to date ({error}); it is as it was") from error
+                raise StoreError(
+                    f"{path} cannot be brought up to date ({error}); nothing is lost, a copy from before is in "
+                    f"{path.parent / 'backups'}: tell the makers of Fireside"
+                ) from error
             raise HomeNotWritable(path.parent, str(error)) from None
         except BaseException:
             self._writer.close()
