@@ -17,7 +17,7 @@ def dequantize(tensor: GGUFTensor, data: np.ndarray) -> Tensor:
     """The tensor's numbers, of its shape: float32, float16 or bfloat16 where they are stored so, else float32.
 
     data: its stored bytes, uint8 [nbytes], which the result may share. The types met most are done here; the rest
-    by the `gguf` package, which is the reference; for Q4_K, the slowest beside these, it takes twice as long.
+    by the `gguf` package, the reference, which takes at most twice as long for K-quants as torch would.
     """
     name = tensor.quantization.name
     if dtype := STORED_DTYPES.get(name):
