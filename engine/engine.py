@@ -189,7 +189,7 @@ class Engine:
             raise ContextOverflow(need=len(tokens) + 1, have=self.info.context)
         seed = secrets.randbits(63) if sampling.seed is None else sampling.seed
         run = Run(tokens, seed)
-        sampler = Sampler(sampling, seed, tokens, self.info.vocabulary)
+        sampler = Sampler(sampling, seed, tokens, self._tokenizer.vocabulary)
         sampler.resume(answer)
         job = Job(run, sampling, sampler, self.info.context, tags, thinking=thinking, begins=begins)
         self._scheduler.resume(job, answer)

@@ -26,23 +26,27 @@ class Sampler:
     The order is penalties and bias, top-k, temperature, top-p, min-p, then one draw by inverse distribution. Each
     filter works on what the one before it kept, renormalised. The same settings, seed and logits give the same
     tokens.
+
+    vocabulary: how many ids the tokenizer has. Embeddings are often padded beyond it; to the ids there belongs no
+    text, so they have no part in the distribution.
     """
 
-    def __init__(self, sampling: Sampling, seed: int, prompt: Sequence[int], vocab_size: int) -> None:
+    def __init__(self, sampling: Sampling, seed: int, prompt: Sequence[int], vocabulary: int) -> None:
         self.sampling = sampling
+        self._vocabulary = vocabulary
         self._generator = torch.Generator().manual_seed(seed)
         self._seen: Tensor | None = None
         self._counts: Tensor | None = None
         self._bias: Tensor | None = None
         if sampling.repetition_penalty != 1.0:
-            self._seen = torch.zeros(vocab_size, dtype=torch.bool)
+            self._seen = torch.zeros(vocabulary, dtype=torch.bool)
             self._seen[torch.tensor(prompt)] = True
         if sampling.presence_penalty or sampling.frequency_penalty:
-            self._counts = torch.zeros(vocab_size)
+            self._counts = torch.zeros(vocabulary)
         if sampling.logit_bias:
-            if (highest := max(sampling.logit_bias)) >= vocab_size:
-                raise InvalidSampling(f"logit_bias names token {highest}, but the vocabulary ends at {vocab_size - 1}")
-            self._bias = torch.zeros(vocab_size)
+            if (highest := max(sampling.logit_bias)) >= vocabulary:
+                raise InvalidSampling(f"logit_bias names token {highest}, but the vocabulary ends at {vocabulary - 1}")
+            self._bias = torch.zeros(vocabulary)
             for token, bias in sampling.logit_bias.items():
                 self._bias[token] = bias
 
@@ -54,7 +58,8 @@ class Sampler:
                 self._uniform()
 
     def choose(self, logits: Tensor) -> Choice:
-        """Pick from float32 logits [vocab]; raises EngineError if they are not numbers."""
+        """Pick from float32 logits [vocabulary or more]; raises EngineError if they are not numbers."""
+        logits = logits[: self._vocabulary]
         normaliser = float(logits.logsumexp(dim=-1))
         if normaliser != normaliser:
             raise EngineError("the model computed values that are not numbers: the file may be damaged, fetch it again")

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from engine import (
     ContextOverflow,
@@ -20,6 +22,7 @@ from engine import (
     UnsupportedModel,
 )
 from tests.tiny import EOS, write_tiny_llama
+from tests.tiny_folder import CONFIG, VOCABULARY, tensors, write_json, write_tiny_folder
 
 GREEDY = Sampling(temperature=0, max_tokens=24, ignore_eos=True)
 ENDLESS = Sampling(temperature=0, ignore_eos=True)
@@ -99,6 +102,23 @@ def test_runs_beside_each_other_equal_their_solo_runs(tiny_path: Path) -> None:
     with Engine.load(tiny_path, device="cpu") as engine:
         runs = [engine.generate(prompt, hot) for prompt in prompts]
         assert [tokens(run) for run in runs] == solo
+
+
+def test_the_padding_of_an_embedding_is_never_chosen(tmp_path: Path) -> None:
+    numbers = tensors()
+    embedding = numbers["model.embed_tokens.weight"]
+    # Opposite rows far longer than any token's, so that one of them always has the highest logit.
+    padding = torch.cat([100 * embedding[:4], -100 * embedding[:4]])
+    numbers["model.embed_tokens.weight"] = torch.cat([embedding, padding])
+    folder = write_tiny_folder(tmp_path)
+    write_json(folder / "config.json", {**CONFIG, "vocab_size": VOCABULARY + len(padding)})
+    save_file(numbers, folder / "model.safetensors")
+    with Engine.load(folder, device="cpu") as engine:
+        assert int(engine.logits([5, 6, 7])[-1].argmax()) >= VOCABULARY
+        for temperature in (0.0, 2.0):
+            ids = tokens(engine.generate([5, 6, 7], GREEDY.replace(temperature=temperature)))
+            assert len(ids) == 24
+            assert max(ids) < VOCABULARY
 
 
 def test_the_end_token_ends_and_is_not_text(tiny: Engine) -> None:

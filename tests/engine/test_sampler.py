@@ -127,3 +127,10 @@ def test_logprobs_are_the_models_own(logits: torch.Tensor) -> None:
 def test_broken_logits_are_an_error() -> None:
     with pytest.raises(EngineError, match="not numbers"):
         Sampler(NEUTRAL, 0, [0], VOCABULARY).choose(torch.full((VOCABULARY,), float("nan")))
+
+
+@given(logit_lists, st.sampled_from([0.0, 1.0, 2.0]))
+def test_ids_without_a_token_have_no_part_in_it(logits: torch.Tensor, temperature: float) -> None:
+    sampling = NEUTRAL.replace(temperature=temperature, logprobs=3, presence_penalty=0.1)
+    padded = torch.cat([logits, torch.full((4,), 100.0)])
+    assert Sampler(sampling, 1, [0], VOCABULARY).choose(padded) == Sampler(sampling, 1, [0], VOCABULARY).choose(logits)
