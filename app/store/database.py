@@ -127,6 +127,8 @@ class Database:
         connection = sqlite3.connect(self.path, timeout=BUSY_SECONDS, check_same_thread=False)
         try:
             connection.create_function("casefold", 1, _casefold, deterministic=True)
+            # Damage within a text that SQLite does not see must not keep the rest of its conversation from being read.
+            connection.text_factory = _text
             connection.execute("PRAGMA foreign_keys = ON")
             connection.execute("PRAGMA mmap_size = 0")
             return sqlite_utils.Database(connection, execute_plugins=False)
@@ -172,6 +174,10 @@ class Database:
             if isinstance(reason, DatabaseDamaged):
                 self._on_damage()
             raise reason from error
+
+
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", "replace")
 
 
 def _casefold(text: str) -> str:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import struct
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
 HEADER_BYTES = 32
 FRAME_HEADER_BYTES = 24
+INDEX_VERSION = 3007000
 # The last bit says whether the checksums take the words as big-endian.
 MAGICS = (0x377F0682, 0x377F0683)
 PAGE_SIZES = frozenset(1 << power for power in range(9, 17))
@@ -21,7 +23,8 @@ class Log:
     damaged: changes that were acknowledged are in the file and cannot be read any more. SQLite ends at the first
     frame that is not valid and says nothing. One unfinished change there is what a kill or a power failure leaves,
     and was never acknowledged, because each is flushed before the next; but anything after its end, or frames
-    without a header, which is flushed before them, is damage.
+    without a header, which is flushed before them, is damage. So is a log that has fewer frames than its index, which
+    is written after them.
     """
 
     page_size: int = 0
@@ -39,9 +42,11 @@ def read_log(path: Path) -> Log:
         order = ">" if magic & 1 else "<"
         checksum = _checksum(header[:24], (0, 0), order)
         if magic not in MAGICS or size not in PAGE_SIZES or checksum != (first, second):
-            return Log(damaged=bool(file.read(FRAME_HEADER_BYTES + 1)))
+            return Log(damaged=bool(file.read(FRAME_HEADER_BYTES + 1)) or _indexed_frames(path, None) > 0)
+        indexed = _indexed_frames(path, header[16:24])
         committed: dict[int, int] = {}
         pending: dict[int, int] = {}
+        frames = at = 0
         valid, changes_after = True, 0
         while len(frame := file.read(FRAME_HEADER_BYTES + size)) >= FRAME_HEADER_BYTES:
             number, commit, *frame_salts, first, second = struct.unpack_from(">6I", frame)
@@ -57,12 +62,38 @@ def read_log(path: Path) -> Log:
                 valid = False
             if valid:
                 pending[number] = file.tell() - size
+                at += 1
                 if commit:
+                    frames = at
                     committed |= pending
                     pending.clear()
             else:
                 changes_after += commit > 0
-    return Log(size, committed)
+    return Log(size, committed, damaged=frames < indexed)
+
+
+def _indexed_frames(log: Path, salts: bytes | None) -> int:
+    """How many committed frames the log's index (-shm) knows that are not all in the database yet.
+
+    salts: of the log's header, None if it has none. 0 if there is no index, or if it is another round's: after a power
+    failure it can be older than the log. "WAL-Index Format", sections 2.1 and 2.2 of sqlite.org/walformat.html.
+    """
+    try:
+        with log.with_name(log.name.removesuffix("-wal") + "-shm").open("rb") as file:
+            data = file.read(100)
+    except OSError:
+        return 0
+    header = data[:48]
+    if len(data) < 100 or data[48:96] != header:
+        return 0
+    version, _, _, _, frames = struct.unpack_from("=5I", header)
+    order = "<" if sys.byteorder == "little" else ">"
+    if version != INDEX_VERSION or _checksum(header[:40], (0, 0), order) != struct.unpack("=II", header[40:48]):
+        return 0
+    if salts is not None and header[32:40] != salts:
+        return 0
+    backfilled = struct.unpack_from("=I", data, 96)[0]
+    return frames if backfilled < frames else 0
 
 
 def _checksum(data: bytes, start: tuple[int, int], order: str) -> tuple[int, int]:
