@@ -1,75 +1,53 @@
-"""The engine's one thread: admits runs, prefills them in chunks, decodes them step by step, in turn."""
+"""The engine's one thread: admits runs, prefills them in chunks, decodes them all together, step by step."""
 
 from __future__ import annotations
 
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from dataclasses import replace
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import torch
+from torch import Tensor
 
-from engine.errors import EngineClosed, EngineError
-from engine.kv_cache import Slot, SlotPool
-from engine.model import Chunk, Model
-from engine.reasoning import ThinkTags
-from engine.run import FinishReason, Run, Step
-from engine.sampler import Choice, Sampler
-from engine.sampling import Sampling
-from engine.text import NOTHING, AnswerStream, Shown
-from engine.tokenizer import Tokenizer
+from engine.errors import EngineBusy, EngineClosed, EngineError
+from engine.job import Job
+from engine.kv_cache import SlotPool
+from engine.model import Chunk, ForwardPass
 
-# Bounds how long a prompt of another run, or a cancel, waits: about a quarter second for 135M parameters on two cores.
+# Tokens of prompts a step computes: this bounds how long a cancel waits, and beside others that are answering, how
+# long their next token does. About a quarter second for 135M parameters by torch on two cores, and half of that.
 PREFILL_CHUNK = 128
+CHUNK_BESIDE_DECODE = 64
+# Runs that may wait for a slot.
+MAX_QUEUE = 64
 
 T = TypeVar("T")
 
 
-class Job:
-    """What the engine thread keeps of one run. tags: what the answer of a reasoning model sets its thoughts apart
-    with; thinking: its prompt has opened them. begins: the next token is the first of a message."""
+class Work(NamedTuple):
+    """The tokens of one run that the next step computes."""
 
-    def __init__(
-        self,
-        run: Run,
-        sampling: Sampling,
-        sampler: Sampler,
-        context: int,
-        tags: ThinkTags | None = None,
-        *,
-        thinking: bool = False,
-        begins: bool = False,
-    ) -> None:
-        self.run = run
-        self.sampling = sampling
-        self.sampler = sampler
-        self.tags = tags
-        self.begins = begins
-        self.answer = AnswerStream(sampling.stop, tags, thinking=thinking)
-        room = context - len(run.prompt)
-        self.max_tokens = room if sampling.max_tokens is None else min(room, sampling.max_tokens)
-        self.pending: list[int] = list(run.prompt)
-        self.slot: Slot | None = None
-        self.queued_at = time.perf_counter()
-        self.admitted_at = self.queued_at
-        self.first_token_at = self.queued_at
+    job: Job
+    tokens: list[int]
 
 
 class Scheduler:
     """Owns all torch work of a model in one thread and shares it fairly among runs.
 
-    Each turn gives every admitted run one prefill chunk or one decode step. Runs beyond the number of KV slots wait
-    in the order they came.
+    Each step computes the next token of every run that is answering and, beside them, one chunk of the prompts: those
+    of several runs take turns. Runs beyond the number of KV slots wait in the order they came.
+
+    deterministic: compute each run by itself where computing several at once changes the last digits. threads: of the
+    CPU, for torch.
     """
 
-    def __init__(self, model: Model, tokenizer: Tokenizer, slots: int, threads: int | None) -> None:
+    def __init__(self, model: ForwardPass, slots: int, threads: int | None, *, deterministic: bool = False) -> None:
         self._model = model
-        self._tokenizer = tokenizer
-        self._slots = SlotPool(slots, lambda: model.new_cache(model.context))
+        self._slots = SlotPool(slots, lambda: self._model.new_cache(model.context))
         self._threads = threads
+        self._deterministic = deterministic
         self._queue: deque[Job] = deque()
         self._calls: deque[Callable[[], None]] = deque()
         self._active: list[Job] = []
@@ -78,16 +56,26 @@ class Scheduler:
         self._thread = threading.Thread(target=self._loop, name="fireside-engine", daemon=True)
         self._thread.start()
 
-    def resume(self, job: Job, answer: Sequence[int]) -> None:
-        """Take in the tokens that an answer has already, before the run is submitted; `Run.begun` tells their text."""
-        shown = [job.answer.push(self._bytes(job, token)) for token in answer]
-        job.run.begun = Shown("".join(each.reasoning for each in shown), "".join(each.text for each in shown))
+    @property
+    def model(self) -> ForwardPass:
+        return self._model
+
+    def replace_model(self, model: ForwardPass) -> None:
+        """From the next step on compute with another model of the same weights; caches and runs go on."""
+
+        def swap() -> None:
+            self._model = model
+
+        self.call(swap)
 
     def submit(self, job: Job) -> None:
-        """Queue a run; raises EngineClosed after `close`."""
+        """Queue a run; raises EngineClosed after `close`, EngineBusy if too many wait already."""
         with self._wake:
             self._refuse_if_closed()
+            if len(self._queue) >= MAX_QUEUE:
+                raise EngineBusy(len(self._active), len(self._queue))
             self._queue.append(job)
+            job.run.queue_position = len(self._queue)
             self._wake.notify()
 
     def call(self, function: Callable[[], T]) -> T:
@@ -130,8 +118,8 @@ class Scheduler:
                 self._admit()
             for call in calls:
                 call()
-            for job in tuple(self._active):
-                self._turn(job)
+            if batch := self._next_batch():
+                self._step(batch)
         self._end_all()
 
     def _end_all(self) -> None:
@@ -147,82 +135,76 @@ class Scheduler:
         for job in self._queue:
             try:
                 if job.run.cancelled:
-                    self._finish(job, None, "cancelled")
+                    job.cancel()
                 elif waiting or (slot := self._slots.acquire(job.run.prompt)) is None:
                     waiting.append(job)
+                    job.run.queue_position = len(waiting)
                 else:
-                    self._start(job, slot)
+                    job.start(slot)
+                    self._active.append(job)
             except Exception as error:
                 job.run.fail(_as_engine_error(error))
         self._queue = waiting
 
-    def _start(self, job: Job, slot: Slot) -> None:
-        job.slot = slot
-        job.pending = job.pending[len(slot.tokens) :]
-        job.admitted_at = time.perf_counter()
-        job.run.phase = "prefill"
-        job.run.stats = replace(
-            job.run.stats, cached_tokens=len(slot.tokens), queue_seconds=job.admitted_at - job.queued_at
-        )
-        self._active.append(job)
-
-    def _turn(self, job: Job) -> None:
-        """One prefill chunk or one decode step of one run."""
-        try:
+    def _next_batch(self) -> list[Work]:
+        """What the next step computes; runs that were cancelled end here."""
+        for job in tuple(self._active):
             if job.run.cancelled:
-                self._finish(job, None, "cancelled")
-                return
-            chunk, job.pending = job.pending[:PREFILL_CHUNK], job.pending[PREFILL_CHUNK:]
-            assert job.slot is not None
-            tokens = torch.tensor(chunk, device=self._model.device)
-            logits = self._model.forward([Chunk(tokens, job.slot.cache)])[0]
-            job.slot.tokens += chunk
-            if not job.pending:
-                self._emit(job, job.sampler.choose(logits.cpu()))
+                self._release(job)
+                job.cancel()
+        decoding = [job for job in self._active if len(job.pending) == 1]
+        prefilling = [job for job in self._active if len(job.pending) > 1]
+        budget = CHUNK_BESIDE_DECODE if decoding else PREFILL_CHUNK
+        batch = [Work(job, job.pending) for job in decoding]
+        for job in prefilling:
+            if budget <= 0:
+                break
+            batch.append(Work(job, job.pending[:budget]))
+            budget -= len(batch[-1].tokens)
+            # The others' turn comes before its next.
+            self._active.remove(job)
+            self._active.append(job)
+        return batch
+
+    def _step(self, batch: Sequence[Work]) -> None:
+        """Compute a batch and hand out the tokens it ends in."""
+        try:
+            logits = self._compute(batch)
         # One run's failure must not end the thread that serves the others.
         except Exception as error:
-            self._fail(job, _as_engine_error(error))
-
-    def _emit(self, job: Job, choice: Choice) -> None:
-        self._record_times(job)
-        if choice.token in self._tokenizer.eos_ids and not job.sampling.ignore_eos:
-            self._finish(job, choice, "stop")
+            self._recover(batch, error)
             return
-        shown = job.answer.push(self._bytes(job, choice.token))
-        if job.answer.stopped:
-            self._finish(job, choice, "stop", shown)
-        elif job.run.stats.new_tokens >= job.max_tokens:
-            self._finish(job, choice, "length", shown)
-        else:
-            job.pending = [choice.token]
-            job.run.emit(Step(choice.token, shown.text, choice.logprob, choice.top, reasoning=shown.reasoning))
+        for work, row in zip(batch, logits, strict=True):
+            job = work.job
+            assert job.slot is not None
+            job.slot.tokens += work.tokens
+            del job.pending[: len(work.tokens)]
+            try:
+                if not job.pending and not job.advance(row):
+                    self._release(job)
+            except Exception as error:
+                self._fail(job, _as_engine_error(error))
 
-    def _bytes(self, job: Job, token: int) -> bytes:
-        # A tag that is a control token adds nothing to the text by itself.
-        tags = job.tags.tokens(self._tokenizer.special_tokens) if job.tags else {}
-        data = tags.get(token) or self._tokenizer.token_bytes(token)
-        if job.begins and self._tokenizer.strips_leading_space:
-            data = data.removeprefix(b" ")
-        job.begins = False
-        return data
+    def _compute(self, batch: Sequence[Work]) -> Tensor:
+        """Logits after the last token of each: float32 [len(batch), vocab] on the CPU."""
+        chunks = []
+        for job, tokens in batch:
+            assert job.slot is not None
+            chunks.append(Chunk(torch.tensor(tokens, device=self._model.device), job.slot.cache))
+        if self._deterministic and not self._model.batch_invariant:
+            return torch.cat([self._model.forward([chunk]).cpu() for chunk in chunks])
+        return self._model.forward(chunks).cpu()
 
-    def _record_times(self, job: Job) -> None:
-        now = time.perf_counter()
-        stats = job.run.stats
-        if stats.new_tokens == 0:
-            job.first_token_at = now
-            job.run.phase = "decode"
-            stats = replace(stats, prefill_seconds=now - job.admitted_at, ttft_seconds=now - job.queued_at)
-        job.run.stats = replace(stats, new_tokens=stats.new_tokens + 1, decode_seconds=now - job.first_token_at)
-
-    def _finish(self, job: Job, choice: Choice | None, reason: FinishReason, shown: Shown = NOTHING) -> None:
-        self._release(job)
-        rest = job.answer.finish()
-        reasoning, text = shown.reasoning + rest.reasoning, shown.text + rest.text
-        if choice is None:
-            job.run.emit(Step(None, text, 0.0, (), reason, reasoning))
-        else:
-            job.run.emit(Step(choice.token, text, choice.logprob, choice.top, reason, reasoning))
+    def _recover(self, batch: Sequence[Work], error: Exception) -> None:
+        """After a step that failed: compute each run by itself, so that only the one that cannot be computed ends."""
+        if len(batch) == 1:
+            self._fail(batch[0].job, _as_engine_error(error))
+            return
+        for work in batch:
+            assert work.job.slot is not None
+            work.job.slot.rewind(len(work.job.slot.tokens))
+        for work in batch:
+            self._step([work])
 
     def _fail(self, job: Job, error: EngineError) -> None:
         if job.slot is not None:
