@@ -51,20 +51,20 @@ def test_logits_equal_the_reference(pair: Pair) -> None:
     assert max(differences.values()) <= TOLERANCE, differences
 
 
-def reference_greedy(pair: Pair, tokens: list[int], count: int) -> list[int]:
-    """The likeliest tokens by transformers, each computed afresh from the whole text before it."""
-    answer: list[int] = []
-    for _ in range(count):
-        answer.append(int(reference_logits(pair.reference, tokens + answer)[-1].argmax()))
-    return answer
+def likeliest(pair: Pair, tokens: list[int], answer: list[int]) -> list[int]:
+    """What transformers finds likeliest after the prompt and after each token of the answer but the last.
+
+    An answer that equals it is the greedy one: by induction, the tokens before each are those the reference chose.
+    """
+    return reference_logits(pair.reference, tokens + answer)[len(tokens) - 1 : -1].argmax(dim=-1).tolist()
 
 
 def test_greedy_tokens_equal_the_reference_cached_chunked_and_batched(pair: Pair) -> None:
     """Chunks of 7 cut the prompts where windows begin and end; three ragged prompts are run as one batch."""
     count = min(NEW_TOKENS, pair.model.context - 40)
     prompts = [prompt(5, seed=1), prompt(40, seed=2), prompt(17, seed=3)]
-    plain = [reference_greedy(pair, tokens, count) for tokens in prompts]
-    assert [greedy(pair.model, [tokens], count)[0] for tokens in prompts] == plain
+    plain = [greedy(pair.model, [tokens], count)[0] for tokens in prompts]
+    assert [likeliest(pair, tokens, answer) for tokens, answer in zip(prompts, plain, strict=True)] == plain
     assert [greedy(pair.model, [tokens], count, chunk=7)[0] for tokens in prompts] == plain
     assert greedy(pair.model, prompts, count) == plain
     assert greedy(pair.model, prompts, count, chunk=7) == plain

@@ -19,6 +19,7 @@ PROMPTS = [
     "Translate to French: Good morning, my friend.",
 ]
 NEW_TOKENS = 64
+EOS = 2
 
 
 @pytest.fixture(scope="module")
@@ -41,16 +42,23 @@ def prompt_tokens(engine: Engine, prompt: str) -> list[int]:
     return engine.chat_tokens([{"role": "user", "content": prompt}])
 
 
+def likeliest(reference: Any, prompt: list[int], answer: list[int | None]) -> list[int]:
+    """What the reference finds likeliest after the prompt and after each token of the answer but the last.
+
+    An answer that equals it is the greedy one: by induction, the tokens before each are those the reference chose.
+    """
+    with torch.inference_mode():
+        logits = reference(torch.tensor([[*prompt, *answer]]), logits_to_keep=len(answer) + 1).logits
+    return logits[0, :-1].argmax(dim=-1).tolist()
+
+
 @pytest.mark.parametrize("prompt", PROMPTS)
 def test_greedy_tokens_equal_transformers(engine: Engine, reference: Any, prompt: str) -> None:
     ids = prompt_tokens(engine, prompt)
-    run = engine.generate(ids, Sampling(temperature=0, max_tokens=NEW_TOKENS))
-    ours = [step.token for step in run]
-    with torch.inference_mode():
-        output = reference.generate(
-            torch.tensor([ids]), max_new_tokens=NEW_TOKENS, do_sample=False, eos_token_id=2, pad_token_id=2
-        )
-    assert ours == output[0, len(ids) :].tolist()
+    steps = list(engine.generate(ids, Sampling(temperature=0, max_tokens=NEW_TOKENS)))
+    ours = [step.token for step in steps]
+    assert len(ours) == NEW_TOKENS or (ours[-1] == EOS and steps[-1].finish_reason == "stop")
+    assert ours == likeliest(reference, ids, ours)
 
 
 def test_logits_equal_transformers(engine: Engine, reference: Any) -> None:
@@ -61,11 +69,10 @@ def test_logits_equal_transformers(engine: Engine, reference: Any) -> None:
     assert float(error) < 1e-4
 
 
-def test_decodes_at_four_thousand_tokens(engine: Engine, reference: Any) -> None:
-    ids = (prompt_tokens(engine, " ".join(PROMPTS)) * 60)[:4000]
+@pytest.mark.parametrize("length", [1000, pytest.param(4000, marks=pytest.mark.slow)])
+def test_decodes_after_a_long_prompt(engine: Engine, reference: Any, length: int) -> None:
+    ids = (prompt_tokens(engine, " ".join(PROMPTS)) * 60)[:length]
     run = engine.generate(ids, Sampling(temperature=0, max_tokens=8, ignore_eos=True))
     ours = [step.token for step in run]
-    assert run.stats.prompt_tokens == 4000
-    with torch.inference_mode():
-        logits = reference(torch.tensor([[*ids, *ours]]), logits_to_keep=len(ours) + 1).logits[0, :-1]
-    assert ours == logits.argmax(dim=-1).tolist()
+    assert run.stats.prompt_tokens == length
+    assert ours == likeliest(reference, ids, ours)
