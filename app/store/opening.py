@@ -21,6 +21,7 @@ from app.store.database import Database
 from app.store.errors import BackupFailed, DatabaseDamaged, DiskRefused, HomeNotWritable, translated
 from app.store.lock import HomeLock
 from app.store.migrations import migrations, names
+from app.store.pages import Pages
 from app.store.salvage import salvage
 from app.store.wal import read_log
 
@@ -178,7 +179,12 @@ def _applied(path: Path, wal: Path, lock: HomeLock) -> set[str]:
         raise HomeNotWritable(path.parent, f"{path.name} is no file")
     pages = not lock.clean or path.stat().st_size <= CHECKED_BYTES
     applied, messages = _examined(path, wal, pages=pages)
-    if wal.exists() and wal.stat().st_size and not lock.wal_expected:
+    if not (wal.exists() and wal.stat().st_size):
+        return applied
+    with Pages(path, wal) as read:
+        if read.cut:
+            raise DatabaseDamaged(path, "its end is missing")
+    if not lock.wal_expected:
         # A clean end leaves no log. Where this one comes from is not known, but an old one takes messages away.
         alone = 0
         with suppress(DatabaseDamaged):

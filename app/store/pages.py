@@ -34,6 +34,7 @@ class Row(NamedTuple):
 class Pages:
     """The pages of a database file as the committed frames of its write-ahead log leave them; read-only.
 
+    cut: whether pages at the end are missing, which SQLite takes for zeros where there is a log.
     wal: the log; None to leave it aside. Use it in a `with` block. Raises OSError if the file cannot be read.
     """
 
@@ -41,17 +42,21 @@ class Pages:
         with ExitStack() as opened:
             self._file = opened.enter_context(path.open("rb"))
             size = _page_size(self._file.read(HEADER_BYTES))
+            length = self._file.seek(0, 2)
             self._frames: dict[int, int] = {}
             self._wal = None
             if wal and (log := read_log(wal)).page_size:
                 self._wal = opened.enter_context(wal.open("rb"))
                 size, self._frames = log.page_size, log.offsets
             self.size = size
-            self.count = max([-(-self._file.seek(0, 2) // size), *self._frames])
+            self.count = max([-(-length // size), *self._frames])
             # Bytes that an extension may reserve at the end of each page: none, unless page 1 says so and is sound.
             first = self[1]
             self._usable = size - first[20] if first.startswith(MAGIC) and size - first[20] >= 480 else size
             self._free = self._freelist() if first.startswith(MAGIC) else set()
+            pages = int.from_bytes(first[28:32], "big") if first.startswith(MAGIC) else 0
+            wanted = range(length // size + 1, pages + 1)
+            self.cut = any(number not in self._frames and number not in self._free for number in wanted)
             self._closing = opened.pop_all()
 
     def __getitem__(self, number: int) -> bytes:
