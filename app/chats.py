@@ -183,10 +183,13 @@ class Chats:
         """The conversation's settings by layer, and all together; without the model's layer while none is loaded."""
         return self._layers(self._existing(conversation_id), {})
 
-    def context_of(self, conversation_id: str) -> Sight:
-        """What the model will see of the current path with the next message, as far as that is known before it."""
+    def context_of(self, conversation_id: str, path: list[Message] | None = None) -> Sight:
+        """What the model will see of the current path with the next message, as far as that is known before it.
+
+        path: the current one, where it has been read already.
+        """
         conversation = self._existing(conversation_id)
-        path = self._path(conversation, conversation.current_message_id)
+        path = self._path(conversation, conversation.current_message_id) if path is None else path
         arguments: dict[str, Any] = {
             "system_prompt": conversation.system_prompt,
             "policy": conversation.context_policy,

@@ -12,7 +12,7 @@ from app.store.events import Events
 from app.store.ids import IdSource
 from app.store.presets import plain_settings
 from app.store.records import ContextPolicy, Conversation, TitleBy
-from app.store.search import fts_query
+from app.store.search import Filters, fts_query, matching
 from app.store.text import now, storable, to_json
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 MAX_TITLE = 200
 MAX_TAGS = 20
 MAX_TAG = 40
-SEARCH_DEPTH = 5_000
+SEARCH_DEPTH = 2_000
 POLICIES = ("drop_oldest", "refuse")
 
 
@@ -75,33 +75,40 @@ class Conversations:
         return Conversation.from_row(rows[0])
 
     def list(
-        self, limit: int = 500, query: str = "", *, deleted: bool = False, archived: bool = False, tag: str = ""
+        self,
+        limit: int = 500,
+        query: str = "",
+        *,
+        deleted: bool = False,
+        archived: bool = False,
+        filters: Filters | None = None,
     ) -> builtins.list[Conversation]:
         """Pinned ones first, then the most recently used; those in the trash or the archive only if asked for.
 
         query: keep those whose title contains it, or that have a message with all its words among the newest
-        5,000 such messages (a word that is in every message must not make the list slow).
+        2,000 such messages (a word that is in every message must not make the list slow). filters: of the
+        conversation, and of its messages with the words; titles do not count where messages are asked for.
         """
-        trash = "IS NOT NULL" if deleted else f"IS NULL AND archived = {int(archived)}"
-        condition, values = "", {"limit": limit}
-        if tag:
-            condition = "AND EXISTS (SELECT 1 FROM conversation_tags WHERE conversation_id = id AND tag = :tag)"
-            values |= {"tag": storable(tag)}
+        filters = filters or Filters()
+        conditions, values = filters.of_conversations()
+        conditions += f" AND deleted_at {'IS NOT NULL' if deleted else f'IS NULL AND archived = {int(archived)}'}"
         if query.strip():
-            condition += " AND (instr(casefold(title), casefold(:query)) > 0"
-            values |= {"query": " ".join(storable(query).split())}
+            of_messages, more = filters.conditions()
+            either = [] if filters.of_messages else ["instr(casefold(title), casefold(:query)) > 0"]
             if words := fts_query(query):
-                condition += """ OR id IN (
-                    SELECT conversation_id FROM messages WHERE deleted_at IS NULL AND rowid IN (
-                        SELECT rowid FROM messages_fts WHERE messages_fts MATCH :words
-                        ORDER BY rowid DESC LIMIT :depth))"""
-                values |= {"words": words, "depth": SEARCH_DEPTH}
-            condition += ")"
+                matches, values_of_matches = matching(words, SEARCH_DEPTH, filters)
+                either.append(
+                    f"id IN (SELECT m.conversation_id FROM messages m WHERE m.deleted_at IS NULL {of_messages} "
+                    f"AND m.rowid IN ({matches}))"
+                )
+                more |= values_of_matches
+            conditions += f" AND ({' OR '.join(either) or 'FALSE'})"
+            values |= more | {"query": " ".join(storable(query).split())}
         with self._database.read() as db:
             rows = db.query(
-                f"""SELECT * FROM conversations WHERE deleted_at {trash} {condition}
+                f"""SELECT * FROM conversations WHERE TRUE {conditions}
                     ORDER BY pinned DESC, updated_at DESC, id DESC LIMIT :limit""",
-                values,
+                values | {"limit": limit},
             )
             return [Conversation.from_row(row) for row in rows]
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
+from functools import cache
 from typing import Any, Literal, Self
 
 from app.store.text import from_json
@@ -26,15 +27,16 @@ class Record:
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> Self:
         """Build from a row that has the record's columns, in any order; other columns are left aside."""
-        values: dict[str, Any] = {}
-        for field in fields(cls):
-            value = row[field.name]
-            if field.name in JSON_COLUMNS:
-                value = from_json(value)
-            elif field.name in BOOLEAN_COLUMNS:
-                value = bool(value)
-            values[field.name] = value
-        return cls(**values)
+        return cls(*[read(row[name]) if read else row[name] for name, read in _readers(cls)])
+
+
+@cache
+def _readers(record: type[Record]) -> tuple[tuple[str, Callable[[Any], Any] | None], ...]:
+    """The columns in the order of the fields, and what makes a field of each; None leaves it as it is."""
+    return tuple(
+        (name, from_json if name in JSON_COLUMNS else bool if name in BOOLEAN_COLUMNS else None)
+        for name in column_names(record)
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,12 +56,13 @@ class Handlers:
         and done: what that was.
         """
         conversation = self._present(shown) if isinstance(shown, str) else shown
+        path = self.store.messages.path(conversation.id) if conversation else []
         return self.sequence.stamp(
             "show",
             conversation=conversation.id if conversation else "",
             title=conversation.title if conversation else "",
-            messages=path_views(self.store, self.store.messages.path(conversation.id)) if conversation else [],
-            memory=memory_view(self.chats.context_of(conversation.id)) if conversation else None,
+            messages=path_views(self.store, path),
+            memory=memory_view(self.chats.context_of(conversation.id, path)) if conversation else None,
             notice=notice,
             focus=focus,
             undo=undo,

@@ -30,7 +30,7 @@ class ListHandlers:
         query = query[:MAX_QUERY]
         words = [word for word in query.split() if not word.startswith("#")]
         tag = next((word[1:] for word in query.split() if word.startswith("#")), "")
-        found = self.store.conversations.list(query=" ".join(words), archived=archived, tag=tag)
+        found = self.store.conversations.list(query=" ".join(words), archived=archived, filters=Filters(tag=tag))
         tags = self.store.conversations.tags_of([conversation.id for conversation in found])
         hits = self.store.messages.search(" ".join(words), HITS, Filters(tag=tag))
         return self.sequence.stamp(

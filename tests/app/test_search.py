@@ -63,7 +63,7 @@ def test_filters(store: Store) -> None:
     assert found(store, "oak", tag="WORK") == found(store, "oak", conversation_id=two.id) == [second]
     assert found(store, "oak", since="2999") == found(store, "oak", until="2000-01-01") == []
     assert found(store, "oak", since="2000-01-01", until="2999") == [second, first]
-    assert [each.id for each in store.conversations.list(tag="home")] == [two.id]
+    assert [each.id for each in store.conversations.list(filters=Filters(tag="home"))] == [two.id]
     assert store.conversations.all_tags() == {"home": 1, "work": 1}
 
 
@@ -74,3 +74,29 @@ def test_a_hit_in_another_branch_is_shown(store: Store) -> None:
     [hit] = store.messages.search("oak")
     store.branches.show(hit.message_id)
     assert [message.id for message in store.messages.path(conversation.id)] == [hidden]
+
+
+def test_filters_reach_below_newer_matches_and_narrow_the_list(store: Store) -> None:
+    old, new = store.conversations.create(title="Old"), store.conversations.create(title="New oak")
+    first = add(store, old.id, "oak", "assistant", model="tiny")
+    for _ in range(5):
+        last = add(store, new.id, "oak")
+    assert [hit.message_id for hit in store.messages.search("oak", 1, Filters(model="tiny"))] == [first]
+    assert [hit.message_id for hit in store.messages.search("oak", 1, Filters(conversation_id=old.id))] == [first]
+    assert [hit.message_id for hit in store.messages.search("oak", 1)] == [last]
+    listed = [each.id for each in store.conversations.list(query="oak", filters=Filters(model="tiny"))]
+    # The title of the other has the word, but no message of that model.
+    assert listed == [old.id]
+    assert store.conversations.list(query="oak", filters=Filters(until="2000-01-01")) == []
+
+
+def test_an_excerpt_shows_where_most_of_the_words_are(store: Store) -> None:
+    conversation = store.conversations.create()
+    add(store, conversation.id, "oak " + "leaf " * 2_000 + "an oak and an elm stand here " + "leaf " * 500)
+    [hit] = store.messages.search("elm oak")
+    assert [text for text, match in hit.pieces if match] == ["oak", "elm"]
+    assert hit.snippet.startswith("…leaf")
+    assert hit.snippet.endswith("…")
+    assert len(hit.snippet) <= 122
+    [hit] = store.messages.search("stan")
+    assert ("stand", True) in hit.pieces
