@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
 import weights
 from app.home import models_folder
+
+# Read when torch is imported. Its threads otherwise spin while they wait for each other, which beside other busy
+# processes made the tests of tiny models nine times as slow.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 
 @pytest.fixture(scope="session")
