@@ -13,7 +13,7 @@ from app.chat_errors import ChatError, ConversationBusy
 from app.context import TokenCounts
 from app.live import LiveRun
 from app.saver import Saver
-from app.store import Store
+from app.store import Store, StoreError
 from app.store.messages import Growth
 from app.store.records import Message
 
@@ -95,9 +95,13 @@ class Answers:
         late = [answer.live for answer in answers if not answer.live.done]
         if late:
             log.error("%d answers did not end within %g s and are saved as they are", len(late), timeout)
-            self._store.messages.grow(
-                [Growth(live.message_id, live.columns() | {"status": "interrupted"}) for live in late]
-            )
+            try:
+                self._store.messages.grow(
+                    [Growth(live.message_id, live.columns() | {"status": "interrupted"}) for live in late]
+                )
+            except StoreError as error:
+                # What was saved of them before is there, and is marked interrupted at the next start.
+                log.error("their ends are lost: %s", error)
 
     def _running_in(self, conversation_id: str) -> LiveRun | None:
         for answer in self._answers.values():

@@ -29,6 +29,7 @@ class Saver:
         self._changed = threading.Condition()
         self._growing: dict[str, LiveRun] = {}
         self._hurry = False
+        self._refused = False
         self._closed = False
         self._thread = threading.Thread(target=self._loop, name="saver", daemon=True)
         self._thread.start()
@@ -75,15 +76,19 @@ class Saver:
         while not closed:
             with self._changed:
                 self._changed.wait_for(lambda: self._closed or self._growing)
-                self._changed.wait_for(lambda: self._closed or self._hurry, SAVE_SECONDS)
+                # A disk that refuses is not asked again for every token.
+                self._changed.wait_for(lambda: self._closed or (self._hurry and not self._refused), SAVE_SECONDS)
                 self._hurry = False
                 closed = self._closed
                 growing = list(self._growing.values())
             # The thread must outlive whatever happens to one save.
             try:
                 self._save(growing)
+                self._refused = False
             except StoreError as error:
-                log.error("growing answers are not saved: %s", error)
+                if not self._refused:
+                    log.error("growing answers are not saved: %s", error)
+                self._refused = True
                 for live in growing:
                     live.error = f"{NOT_SAVED}: {error}"
             except Exception:

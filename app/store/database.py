@@ -108,8 +108,11 @@ class Database:
             self._writer.conn.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def close(self) -> None:
-        """Move the WAL into the database and close every connection; calling it again does nothing."""
-        with self._lock, self._readers_lock:
+        """Move the WAL into the database and close every connection; calling it again does nothing.
+
+        Raises DiskRefused with everything closed and in the WAL, for the next to read.
+        """
+        with self._lock, self._readers_lock, self._translated():
             if self._closed:
                 return
             self._closed = True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +12,7 @@ from app.store.backup import Backups, flush
 from app.store.branches import Branches
 from app.store.conversations import Conversations
 from app.store.database import Database
-from app.store.errors import HomeNotWritable
+from app.store.errors import HomeNotWritable, StoreError
 from app.store.events import Events
 from app.store.ids import IdSource
 from app.store.lock import HomeLock
@@ -22,6 +23,8 @@ from app.store.presets import Presets
 from app.store.trash import Trash
 
 DATABASE = "fireside.db"
+
+log = logging.getLogger(__name__)
 
 
 class Store:
@@ -103,6 +106,9 @@ class Store:
         self._lock.use_wal(False)
         try:
             self._database.close()
+        except StoreError as error:
+            self._lock.use_wal(True)
+            log.warning("the newest changes stay in the database's log: %s", error)
         finally:
             self._lock.release()
 
