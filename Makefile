@@ -42,7 +42,7 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.app: $(SPEC) | $(VENV)/bin/python
-	$(INSTALL) -e .
+	$(INSTALL) -e '.[native]'
 	@touch $@
 
 $(VENV)/.test: $(SPEC) | $(VENV)/bin/python

@@ -11,7 +11,8 @@ import torch
 from engine.checkpoint import open_checkpoint
 from engine.engine import DEFAULT_CONTEXT
 from engine.errors import EngineError
-from engine.memory import MemoryNeed, available, memory_need
+from engine.loading import Loading
+from engine.memory import MemoryNeed, available
 
 # Above this share of the free memory, other programs and the page cache are squeezed.
 COMFORTABLE = 0.8
@@ -63,7 +64,7 @@ def _facts(path: Path, context: int | None, device: str, free: int) -> ModelFact
     checkpoint = open_checkpoint(path)
     config = checkpoint.config
     chosen = min(context or min(config.comfortable_context, DEFAULT_CONTEXT), config.context_length)
-    need = memory_need(checkpoint, chosen, DTYPE[device], torch.device(device))
+    need = Loading(checkpoint, chosen, torch.device(device), DTYPE[device]).need
     return ModelFacts(
         title=checkpoint.name,
         family=config.family,

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.errors import (
     ContextOverflow,
+    EngineBusy,
     EngineClosed,
     EngineError,
     InvalidPrompt,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ContextOverflow",
     "Engine",
+    "EngineBusy",
     "EngineClosed",
     "EngineError",
     "EngineInfo",

@@ -5,29 +5,30 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from engine.checkpoint import open_checkpoint
-from engine.errors import ContextOverflow, EngineError, InvalidPrompt, OutOfMemory, UnsupportedModel
+from engine.errors import ContextOverflow, EngineError, InvalidPrompt, UnsupportedModel
 from engine.info import EngineInfo, installed_version
-from engine.linear import best_linear
-from engine.memory import gigabytes, memory_need, require_memory
-from engine.model import Chunk, Model
+from engine.job import Job
+from engine.loading import KERNELS, Loading
+from engine.model import Chunk, ForwardPass
 from engine.reasoning import ThinkTags
 from engine.run import Run
 from engine.sampler import Sampler
 from engine.sampling import Sampling
-from engine.scheduler import PREFILL_CHUNK, Job, Scheduler
+from engine.scheduler import PREFILL_CHUNK, Scheduler
 from engine.template import ChatTemplate, RenderedChat
 from engine.tokenizer import Tokenizer
 
 # Room for a long conversation; a model trained for more takes its KV memory only when asked for it.
 DEFAULT_CONTEXT = 8192
-# Runs that are served at once; further ones wait their turn.
-SLOTS = 4
+# Runs that are served at once, where there is memory for their KV caches; further ones wait their turn.
+SLOTS = 8
 DTYPES: Mapping[str, torch.dtype] = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
@@ -38,13 +39,20 @@ class Engine:
     """
 
     def __init__(
-        self, model: Model, tokenizer: Tokenizer, template: ChatTemplate, info: EngineInfo, threads: int | None = None
+        self,
+        model: ForwardPass,
+        tokenizer: Tokenizer,
+        template: ChatTemplate,
+        info: EngineInfo,
+        threads: int | None = None,
+        *,
+        slots: int = SLOTS,
+        deterministic: bool = False,
     ) -> None:
         self.info = info
-        self._model = model
         self._tokenizer = tokenizer
         self._template = template
-        self._scheduler = Scheduler(model, tokenizer, SLOTS, threads)
+        self._scheduler = Scheduler(model, slots, threads, deterministic=deterministic)
 
     @classmethod
     def load(
@@ -55,19 +63,25 @@ class Engine:
         dtype: str = "auto",
         context: int | None = None,
         threads: int | None = None,
+        kernels: str = "auto",
+        deterministic: bool = False,
         on_progress: Callable[[float], None] | None = None,
     ) -> Engine:
         """Load a model.
 
         path: a GGUF file, a folder that holds one, or a Hugging Face folder. device: `auto`, `cpu`, `cuda`... dtype:
         `auto`, `float32` or `bfloat16`. context: tokens a conversation may have, by default what the model was
-        trained for, up to 8,192. threads: CPU threads, by default one a physical core. on_progress: hears the share
-        done, 0 to 1.
+        trained for, up to 8,192. threads: CPU threads, by default one a physical core. kernels: `torch`, `native`,
+        which is compiled code for quantised weights, or `auto`: native where it can be, after a start by torch while
+        it is being compiled. deterministic: what else is computed at the time never changes an answer, which native
+        kernels do not need to be told. on_progress: hears the share done, 0 to 1.
 
         Raises ModelNotFound, ModelFormatError, UnsupportedModel or OutOfMemory.
         """
         if threads is not None and threads < 1:
             raise EngineError(f"threads must be at least 1, not {threads}")
+        if kernels not in KERNELS:
+            raise EngineError(f"unknown kernels {kernels!r:.40}: choose {', '.join(KERNELS)}")
         torch_device, torch_dtype = _placement(device, dtype)
         checkpoint = open_checkpoint(Path(path))
         config = checkpoint.config
@@ -77,35 +91,37 @@ class Engine:
             raise UnsupportedModel(
                 checkpoint.name, f"a context of {context:,} was asked for, but it has 1 to {config.context_length:,}"
             )
-        need = memory_need(checkpoint, context, torch_dtype, torch_device)
-        require_memory(checkpoint.name, need, torch_device)
+        loading = Loading(checkpoint, context, torch_device, torch_dtype, kernels, threads)
         with ThreadPoolExecutor(1) as executor:
             digest = executor.submit(checkpoint.digest)
-            try:
-                weights = checkpoint.weights(torch_dtype, torch_device, on_progress)
-            except (MemoryError, RuntimeError) as error:
-                raise OutOfMemory(
-                    f"{checkpoint.name} needs {gigabytes(need.weights)} for its weights, which could not be had: "
-                    "close other programs or choose a smaller model"
-                ) from error
+            model = loading.load(on_progress)
         info = EngineInfo(
             name=checkpoint.name,
             architecture=config.family,
             parameters=checkpoint.parameters,
             quantization=checkpoint.quantization,
             bits=checkpoint.bits,
-            memory_bytes=need.total,
+            memory_bytes=loading.need.total,
             context=context,
             vocabulary=config.vocab_size,
             device=str(torch_device),
             dtype=str(torch_dtype).removeprefix("torch."),
-            kernels=best_linear(torch_device, torch_dtype).kernel,
+            kernels=loading.kernels,
             digest=digest.result(),
             version=installed_version(),
             reasoning=checkpoint.template.reasoning is not None,
             recommended=checkpoint.recommended,
         )
-        return cls(Model(config, weights, context), checkpoint.tokenizer, checkpoint.template, info, threads)
+        slots = loading.slots(SLOTS)
+        tokenizer, template = checkpoint.tokenizer, checkpoint.template
+        engine = cls(model, tokenizer, template, info, threads, slots=slots, deterministic=deterministic)
+        loading.accelerate(engine.replace_model)
+        return engine
+
+    def replace_model(self, model: ForwardPass, kernels: str) -> None:
+        """Compute with another model of the same weights from now on; answers under way go on."""
+        self._scheduler.replace_model(model)
+        self.info = replace(self.info, kernels=kernels)
 
     def chat(
         self,
@@ -190,9 +206,8 @@ class Engine:
         seed = secrets.randbits(63) if sampling.seed is None else sampling.seed
         run = Run(tokens, seed)
         sampler = Sampler(sampling, seed, tokens, self._tokenizer.vocabulary)
-        sampler.resume(answer)
-        job = Job(run, sampling, sampler, self.info.context, tags, thinking=thinking, begins=begins)
-        self._scheduler.resume(job, answer)
+        job = Job(run, sampling, sampler, self._tokenizer, self.info.context, tags, thinking=thinking, begins=begins)
+        job.resume(answer)
         self._scheduler.submit(job)
         return run
 
@@ -211,9 +226,10 @@ class Engine:
         return list(tokens)
 
     def _all_logits(self, tokens: list[int], chunk: int) -> Tensor:
-        cache = self._model.new_cache(len(tokens))
-        chunks = torch.tensor(tokens, device=self._model.device).split(chunk)
-        return torch.cat([self._model.forward([Chunk(part, cache)], all_logits=True).cpu() for part in chunks])
+        model = self._scheduler.model
+        cache = model.new_cache(len(tokens))
+        chunks = torch.tensor(tokens, device=model.device).split(chunk)
+        return torch.cat([model.forward([Chunk(part, cache)], all_logits=True).cpu() for part in chunks])
 
 
 def _placement(device: str, dtype: str) -> tuple[torch.device, torch.dtype]:

@@ -9,6 +9,7 @@
     ├── ContextOverflow     the prompt is longer than the context
     ├── TemplateError       the model's chat template refused or failed
     ├── OutOfMemory         the model or its KV cache does not fit
+    ├── EngineBusy          too many runs wait already
     └── EngineClosed        the engine was closed
 
 Every message is one line, carries the figures, and says what to do.
@@ -67,6 +68,15 @@ class TemplateError(EngineError):
 
 class OutOfMemory(EngineError):
     """The model or its KV cache does not fit in memory."""
+
+
+class EngineBusy(EngineError):
+    """Too many runs wait for a place. active: runs that are computed. waiting: those queued."""
+
+    def __init__(self, active: int, waiting: int) -> None:
+        super().__init__(f"{active} answers are being written and {waiting} wait: try again when some have ended")
+        self.active = active
+        self.waiting = waiting
 
 
 class EngineClosed(EngineError):

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from engine.config import ModelConfig
 from engine.errors import OutOfMemory
 
 
@@ -30,6 +31,11 @@ class KVCache:
             ) from error
         self.capacity = shape[2]
         self.length = 0
+
+    @classmethod
+    def of_model(cls, config: ModelConfig, capacity: int, dtype: torch.dtype, device: torch.device) -> KVCache:
+        """An empty cache for `capacity` tokens of a model."""
+        return cls((len(config.layers), config.num_kv_heads, capacity, config.head_dim), dtype, device)
 
     def append(self, layer: int, start: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
         """Write `key` and `value`, [T, kv_heads, head_dim], from position `start` on in one layer.

@@ -12,6 +12,7 @@ import torch
 from engine.checkpoint import Checkpoint
 from engine.errors import OutOfMemory
 from engine.linear import Dense, best_linear
+from engine.native import native_bytes
 from engine.scheduler import PREFILL_CHUNK
 
 # What libraries take besides: thread pools, allocator slack. Measured with the default model: 62 MB.
@@ -45,8 +46,12 @@ class MemoryNeed:
         return self.largest_context(memory) // CONTEXT_STEP * CONTEXT_STEP
 
 
-def memory_need(checkpoint: Checkpoint, context: int, dtype: torch.dtype, device: torch.device) -> MemoryNeed:
+def memory_need(
+    checkpoint: Checkpoint, context: int, dtype: torch.dtype, device: torch.device, *, native: bool = False
+) -> MemoryNeed:
     """What a model needs to converse over `context` tokens, computed in `dtype` on the device.
+
+    native: by compiled code, from weights as they are packed for it.
 
     The working space holds, for each token of a chunk of the prompt, the stream and its norms, queries, keys and
     values before and after rotation, and the gates of the MLP.
@@ -60,7 +65,7 @@ def memory_need(checkpoint: Checkpoint, context: int, dtype: torch.dtype, device
     heads = config.num_heads + 2 * config.num_kv_heads
     per_token = 3 * config.hidden_size + 2 * heads * config.head_dim + 3 * inner
     return MemoryNeed(
-        weights=numbers * dtype.itemsize,
+        weights=native_bytes(checkpoint) if native else numbers * dtype.itemsize,
         kv=config.kv_numbers_per_token * context * dtype.itemsize,
         context=context,
         working=PREFILL_CHUNK * per_token * dtype.itemsize + WORKING_BYTES,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -54,8 +54,26 @@ class Chunk(NamedTuple):
     cache: KVCache
 
 
+class ForwardPass(Protocol):
+    """What computes a model: `Model` by torch, for every family and device, or an accelerator beside it.
+
+    batch_invariant: whether the tokens computed with a token cannot change its logits by a digit.
+    """
+
+    config: ModelConfig
+    context: int
+    device: torch.device
+    batch_invariant: bool
+
+    def new_cache(self, capacity: int) -> KVCache: ...
+
+    def forward(self, chunks: Sequence[Chunk], *, all_logits: bool = False) -> Tensor: ...
+
+
 class Model:
     """A config with its weights and rotary tables, ready to run on one device; only the caches it is given change."""
+
+    batch_invariant = False
 
     def __init__(self, config: ModelConfig, weights: ModelWeights, context: int) -> None:
         self.config = config
@@ -68,9 +86,7 @@ class Model:
 
     def new_cache(self, capacity: int) -> KVCache:
         """An empty cache for `capacity` tokens on the model's device."""
-        config = self.config
-        shape = (len(config.layers), config.num_kv_heads, capacity, config.head_dim)
-        return KVCache(shape, self.dtype, self.device)
+        return KVCache.of_model(self.config, capacity, self.dtype, self.device)
 
     @torch.inference_mode()
     def forward(self, chunks: Sequence[Chunk], *, all_logits: bool = False) -> Tensor:
@@ -99,7 +115,7 @@ class Model:
             span.cache.length = span.end
         if not all_logits:
             hidden = hidden[[span.rows.stop - 1 for span in spans]]
-        return self._logits(weights.norm(hidden))
+        return finish_logits(config, weights.head(weights.norm(hidden)))
 
     def _attention(
         self, x: Tensor, layer: LayerWeights, index: int, spans: Sequence[_Span], rotation: tuple[Tensor, Tensor] | None
@@ -130,13 +146,15 @@ class Model:
         scale = self.config.residual_scale
         return hidden + block if scale == 1.0 else hidden + block * scale
 
-    def _logits(self, hidden: Tensor) -> Tensor:
-        logits = self.weights.head(hidden).float()
-        if self.config.logit_scale != 1.0:
-            logits = logits * self.config.logit_scale
-        if (softcap := self.config.logit_softcap) is not None:
-            logits = torch.tanh(logits / softcap) * softcap
-        return logits
+
+def finish_logits(config: ModelConfig, products: Tensor) -> Tensor:
+    """What the head's products, [..., vocab], come to: scaled, squashed where the model does so, float32."""
+    logits = products.float()
+    if config.logit_scale != 1.0:
+        logits = logits * config.logit_scale
+    if (softcap := config.logit_softcap) is not None:
+        logits = torch.tanh(logits / softcap) * softcap
+    return logits
 
 
 class _Span:

@@ -21,12 +21,12 @@ class RMSNorm:
     """Division by the root of the mean square (arXiv:1910.07467), then times `weight`, [width]."""
 
     def __init__(self, weight: Tensor, eps: float) -> None:
-        self._weight = weight
+        self.weight = weight
         self._eps = eps
         self.width = len(weight)
 
     def __call__(self, x: Tensor) -> Tensor:
-        return F.rms_norm(x, (self.width,), self._weight, self._eps)
+        return F.rms_norm(x, (self.width,), self.weight, self._eps)
 
 
 class LayerNorm:

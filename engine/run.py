@@ -59,7 +59,8 @@ class Run:
     Iterating raises the EngineError that ended the run, after the steps that came before it. Leaving the loop
     early does not stop the run: call `cancel`.
 
-    begun: of an answer that is continued, what can be shown of the tokens it had; the steps go on from there.
+    queue_position: its place among the runs that wait, from 1; 0 once it is its turn. begun: of an
+    answer that is continued, what can be shown of the tokens it had; the steps go on from there.
     """
 
     def __init__(self, prompt: tuple[int, ...], seed: int) -> None:
@@ -67,6 +68,7 @@ class Run:
         self.phase: Phase = "queued"
         self.stats = Stats(prompt_tokens=len(prompt), seed=seed)
         self.begun = NOTHING
+        self.queue_position = 0
         self._steps: queue.SimpleQueue[Step | EngineError] = queue.SimpleQueue()
         self._cancelled = threading.Event()
         self._ended = False

@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
-from app.cli.options import context_option, debug_option, home_option, model_option, models_option
+from app.cli.options import (
+    context_option,
+    debug_option,
+    home_option,
+    kernels_option,
+    model_option,
+    models_option,
+    threads_option,
+)
 from app.cli.terminal import locate
 from app.home import data_folder, models_folder
 from engine.errors import InvalidSampling
@@ -37,6 +45,8 @@ class Spoken:
 @click.argument("prompt")
 @model_option
 @context_option
+@threads_option
+@kernels_option
 @click.option(
     "--preset",
     metavar="NAME",
@@ -62,6 +72,8 @@ def ask(
     prompt: str,
     model: str,
     context: int | None,
+    threads: int | None,
+    kernels: str,
     preset: str | None,
     thinking: bool | None,
     system: str,
@@ -85,7 +97,7 @@ def ask(
 
     from engine import Engine
 
-    with Engine.load(path, context=context) as engine:
+    with Engine.load(path, context=context, threads=threads, kernels=kernels) as engine:
         sampling = Sampling.from_dict({**({} if preset else BALANCED.to_dict()), **engine.info.recommended, **chosen})
         run = engine.chat(messages, sampling, enable_thinking=thinking)
         try:

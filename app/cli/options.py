@@ -48,6 +48,19 @@ context_option = click.option(
     metavar="TOKENS",
     help="Longest conversation, in tokens; less needs less memory. Without it, what suits the model, up to 8,192.",
 )
+threads_option = click.option(
+    "--threads",
+    type=click.IntRange(1, 1024),
+    metavar="COUNT",
+    help="CPU threads that compute; without it, one a core.",
+)
+kernels_option = click.option(
+    "--kernels",
+    type=click.Choice(("auto", "native", "torch")),
+    default="auto",
+    show_default=True,
+    help="What computes: compiled code for quantised weights where that can be, or torch always.",
+)
 
 
 def wants_debug(context: click.Context | None) -> bool:

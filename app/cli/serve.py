@@ -8,7 +8,15 @@ from pathlib import Path
 import click
 
 import weights
-from app.cli.options import context_option, debug_option, home_option, model_option, models_option
+from app.cli.options import (
+    context_option,
+    debug_option,
+    home_option,
+    kernels_option,
+    model_option,
+    models_option,
+    threads_option,
+)
 from app.cli.terminal import follow
 from app.home import data_folder, models_folder
 from app.listener import listen
@@ -19,6 +27,8 @@ from app.listener import listen
 @click.option("--port", default=7860, show_default=True, type=click.IntRange(1, 65535), help="Port to listen on.")
 @model_option
 @context_option
+@threads_option
+@kernels_option
 @home_option
 @models_option
 @click.option("--no-browser", is_flag=True, help="Do not open the browser.")
@@ -28,6 +38,8 @@ def serve(
     port: int,
     model: str,
     context: int | None,
+    threads: int | None,
+    kernels: str,
     home: Path | None,
     models_dir: Path | None,
     no_browser: bool,
@@ -45,5 +57,5 @@ def serve(
         listener=listener,
         open_browser=not no_browser,
         on_start=follow,
-        loader=partial(Engine.load, context=context),
+        loader=partial(Engine.load, context=context, threads=threads, kernels=kernels),
     )

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from engine.checkpoint.dequantize import dequantize
@@ -57,6 +58,11 @@ class GGUFSource:
         part = self._part_of[name]
         tensor = part.tensors[name]
         return dequantize(tensor, part.data(tensor))
+
+    def stored(self, name: str) -> Tensor:
+        """The tensor's bytes as they are stored, uint8 [nbytes], in memory of their own; raises as `load` does."""
+        part = self._part_of[name]
+        return torch.from_numpy(part.data(part.tensors[name]))
 
 
 def gguf_in(folder: Path) -> Path | None:

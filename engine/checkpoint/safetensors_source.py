@@ -12,6 +12,7 @@ from math import prod
 from pathlib import Path
 from typing import Any, NoReturn
 
+import torch
 from torch import Tensor
 
 from engine.checkpoint.json_file import parse_json, read_json
@@ -83,6 +84,10 @@ class SafetensorsSource:
         if tensor.shape != stored.shape:
             raise ModelFormatError(f"{path.name} changed while it was read: load the model again")
         return tensor
+
+    def stored(self, name: str) -> Tensor:
+        """The tensor's bytes as they are stored, uint8 [nbytes], in memory of their own; raises as `load` does."""
+        return self.load(name).view(-1).view(torch.uint8)
 
 
 def read_header(path: Path) -> dict[str, StoredTensor]:

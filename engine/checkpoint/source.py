@@ -34,3 +34,7 @@ class TensorSource(Protocol):
         Raises ModelFormatError if its bytes cannot be read.
         """
         ...
+
+    def stored(self, name: str) -> Tensor:
+        """The tensor's bytes as they are stored, uint8 [nbytes], in memory of their own; raises as `load` does."""
+        ...

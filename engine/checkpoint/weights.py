@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from engine.checkpoint.source import TensorSource
+from engine.checkpoint.source import StoredTensor, TensorSource
 from engine.config import ModelConfig
 from engine.errors import ModelFormatError, UnsupportedModel
 from engine.families.family import COMPUTED, Layout
@@ -33,7 +33,7 @@ def load_weights(
     Raises ModelFormatError for a tensor that is missing or of another shape than the config asks, UnsupportedModel
     if the file holds tensors this family does not use: leaving them out would compute another model.
     """
-    loader = _Loader(source, layout, config, dtype, device, linear or best_linear(device, dtype))
+    loader = WeightLoader(source, layout, config, dtype, device, linear or best_linear(device, dtype))
     loader.refuse_leftovers()
     layers = []
     for index in range(len(config.layers)):
@@ -46,7 +46,7 @@ def load_weights(
     return weights
 
 
-class _Loader:
+class WeightLoader:
     """Takes parts by their role; what they are called, and how they are stored, is the layout's."""
 
     def __init__(
@@ -70,11 +70,11 @@ class _Loader:
     def model(self, layers: tuple[LayerWeights, ...]) -> ModelWeights:
         config, names = self._config, self._names
         embedding = self._tensor(f"{names.embedding}.weight", (config.vocab_size, config.hidden_size))
-        if self._tied():
+        if self.tied():
             head = self._linear(embedding)
         else:
             head = self._linear(*self._projection((names.head,), (config.vocab_size,), config.hidden_size))
-        norm = self._norm(names.norm)
+        norm = self.norm(names.norm)
         assert norm is not None
         return ModelWeights(embedding, self._positions(), layers, norm, head)
 
@@ -85,15 +85,15 @@ class _Loader:
             names.qkv, (query, kv, kv), config.hidden_size, index, heads=(config.num_heads, config.num_kv_heads, 0)
         )
         return LayerWeights(
-            attention_norm=self._norm(names.attention_norm, index),
+            attention_norm=self.norm(names.attention_norm, index),
             qkv=self._linear(*qkv),
-            query_norm=self._norm(names.query_norm, index, widths=(config.head_dim, query)),
-            key_norm=self._norm(names.key_norm, index, widths=(config.head_dim, kv)),
+            query_norm=self.norm(names.query_norm, index, widths=(config.head_dim, query)),
+            key_norm=self.norm(names.key_norm, index, widths=(config.head_dim, kv)),
             output=self._linear(*self._projection((names.output,), (config.hidden_size,), query, index)),
-            post_attention_norm=self._norm(names.post_attention_norm, index),
-            mlp_norm=self._norm(names.mlp_norm, index),
+            post_attention_norm=self.norm(names.post_attention_norm, index),
+            mlp_norm=self.norm(names.mlp_norm, index),
             mlp=self._mixture(index) if config.layers[index].experts else self._mlp(index),
-            post_mlp_norm=self._norm(names.post_mlp_norm, index),
+            post_mlp_norm=self.norm(names.post_mlp_norm, index),
         )
 
     def refuse_leftovers(self) -> None:
@@ -118,7 +118,7 @@ class _Loader:
                 f"it has {len(left):,} tensors that {config.family} models do not have, such as {min(left)!r:.80}",
             )
 
-    def _tied(self) -> bool:
+    def tied(self) -> bool:
         tied = self._config.tied_head
         return f"{self._names.head}.weight" not in self._stored if tied is None else tied
 
@@ -176,26 +176,51 @@ class _Loader:
         """
         if len(names) == 1:
             outputs = (sum(outputs),)
-        weights, biases = [], []
-        for place, (name, size) in enumerate(zip(names, outputs, strict=True)):
+        weights = []
+        for name, size, parts in zip(names, outputs, self._parted(names, heads), strict=True):
             shape = (inputs, size) if self._layout.transposed else (size, inputs)
             weight = self._tensor(name.format(index) + ".weight", shape)
             weight = weight.t().contiguous() if self._layout.transposed else weight
-            bias = self._bias(name.format(index), size)
-            if self._layout.interleaved and len(names) > 1 and heads[place : place + 1] > (0,):
-                weight = _halves_apart(weight, heads[place])
-                bias = None if bias is None else _halves_apart(bias, heads[place])
-            weights.append(weight)
-            biases.append(bias)
-        return torch.cat(weights), self._stacked_biases(biases, outputs)
+            weights.append(halves_apart(weight, parts) if parts else weight)
+        return torch.cat(weights), self.bias(names, outputs, index, heads)
 
-    def _stacked_biases(self, biases: list[Tensor | None], outputs: tuple[int, ...]) -> Tensor | None:
-        if not any(bias is not None for bias in biases):
-            return None
-        zeros = [torch.zeros(size, dtype=self._dtype, device=self._device) for size in outputs]
-        return torch.cat([zero if bias is None else bias for bias, zero in zip(biases, zeros, strict=True)])
+    def bias(
+        self, names: tuple[str, ...], outputs: tuple[int, ...], index: int = 0, heads: tuple[int, ...] = ()
+    ) -> Tensor | None:
+        """Bias [sum of outputs] of projections that are stacked; None if none has one."""
+        if len(names) == 1:
+            outputs = (sum(outputs),)
+        biases, any_stored = [], False
+        for name, size, parts in zip(names, outputs, self._parted(names, heads), strict=True):
+            name = name.format(index) + ".bias"
+            if name not in self._stored:
+                biases.append(torch.zeros(size, dtype=self._dtype, device=self._device))
+                continue
+            any_stored = True
+            bias = self._tensor(name, (size,))
+            biases.append(halves_apart(bias, parts) if parts else bias)
+        return torch.cat(biases) if any_stored else None
 
-    def _norm(self, name: str | None, index: int = 0, widths: tuple[int, ...] = ()) -> Norm | None:
+    def stored_rows(
+        self, names: tuple[str, ...], outputs: tuple[int, ...], inputs: int, index: int = 0, heads: tuple[int, ...] = ()
+    ) -> list[tuple[str, Tensor]]:
+        """The same projections as they are stored: each one's storage type and rows, uint8 [outputs, row's bytes]."""
+        if len(names) == 1:
+            outputs = (sum(outputs),)
+        found = []
+        for name, size, parts in zip(names, outputs, self._parted(names, heads), strict=True):
+            stored = self._require(name.format(index) + ".weight", (size, inputs))
+            rows = self._source.stored(self._stored[name.format(index) + ".weight"]).view(size, -1)
+            found.append((stored.quantization, halves_apart(rows, parts) if parts else rows))
+        return found
+
+    def _parted(self, names: tuple[str, ...], heads: tuple[int, ...]) -> list[int]:
+        """Into how many heads the rows of each projection are divided, 0 where their order needs no change."""
+        if not self._layout.interleaved or len(names) == 1:
+            return [0] * len(names)
+        return [*heads, *[0] * (len(names) - len(heads))]
+
+    def norm(self, name: str | None, index: int = 0, widths: tuple[int, ...] = ()) -> Norm | None:
         """A norm of one of `widths`, by default the model's width."""
         if name is None:
             return None
@@ -210,20 +235,21 @@ class _Loader:
             return RMSNorm(weight, self._config.norm_eps)
         return LayerNorm(weight, self._tensor(name + ".bias", (width,)), self._config.norm_eps)
 
-    def _bias(self, name: str, size: int) -> Tensor | None:
-        return self._tensor(name + ".bias", (size,)) if name + ".bias" in self._stored else None
-
     def _tensor(self, name: str, shape: tuple[int, ...]) -> Tensor:
+        self._require(name, shape)
+        return self._source.load(self._stored[name]).to(device=self._device, dtype=self._dtype)
+
+    def _require(self, name: str, shape: tuple[int, ...]) -> StoredTensor:
         file = self._source.files[0].name
         if name not in self._stored:
             raise ModelFormatError(f"{file} has no tensor {name!r:.80}: fetch the model again")
         stored = self._source.tensors[self._stored[name]]
         if stored.shape != shape:
             raise ModelFormatError(f"{file}: tensor {name!r:.80} is {stored.shape}, but its config asks {shape}")
-        return self._source.load(self._stored[name]).to(device=self._device, dtype=self._dtype)
+        return stored
 
 
-def _halves_apart(rows: Tensor, heads: int) -> Tensor:
+def halves_apart(rows: Tensor, heads: int) -> Tensor:
     """Undo GGUF's row order for interleaved rotary pairs: rows (0, 1), (2, 3)... of each head become (0, d/2)...
 
     llama.cpp's converter applies the inverse, `LlamaModel.permute` in convert_hf_to_gguf.py.

@@ -3,7 +3,7 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 from engine import (
     ContextOverflow,
     Engine,
+    EngineBusy,
     EngineClosed,
     EngineError,
     InvalidPrompt,
@@ -44,6 +45,13 @@ def wait_for(run: Run, phase: str) -> None:
     deadline = time.monotonic() + 20
     while run.phase != phase:
         assert time.monotonic() < deadline, f"still {run.phase}"
+        time.sleep(0.001)
+
+
+def wait_until(true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not true():
+        assert time.monotonic() < deadline
         time.sleep(0.001)
 
 
@@ -235,11 +243,15 @@ def test_cancel_while_prefilling_keeps_what_was_computed(roomy: Engine) -> None:
 
 
 def test_cancel_while_queued_touches_nobody(roomy: Engine) -> None:
-    busy = [roomy.generate(f"{letter}" * 50, ENDLESS) for letter in "abcd"]
-    queued = roomy.generate("e", ENDLESS)
+    busy = [roomy.generate(f"{letter}" * 50, ENDLESS) for letter in "abcdefgh"]
+    queued = [roomy.generate("i", ENDLESS) for _ in range(2)]
     for run in busy:
         wait_for(run, "decode")
-    assert queued.phase == "queued"
+    assert [(run.phase, run.queue_position) for run in queued] == [("queued", 1), ("queued", 2)]
+    queued[0].cancel()
+    assert list(queued[0])[-1].finish_reason == "cancelled"
+    queued = queued[1]
+    wait_until(lambda: queued.queue_position == 1)
     queued.cancel()
     (step,) = queued
     assert step.finish_reason == "cancelled"
@@ -247,6 +259,45 @@ def test_cancel_while_queued_touches_nobody(roomy: Engine) -> None:
     for run in busy:
         run.cancel()
         assert list(run)[-1].finish_reason == "cancelled"
+
+
+def test_more_waiting_runs_than_there_is_room_for_are_refused(roomy: Engine) -> None:
+    runs = [roomy.generate("busy", ENDLESS) for _ in range(8)]
+    for run in runs:
+        wait_for(run, "decode")
+    runs += [roomy.generate("more", ENDLESS) for _ in range(64)]
+    with pytest.raises(EngineBusy, match="8 answers are being written and 64 wait"):
+        roomy.generate("one too many", ENDLESS)
+    for run in runs:
+        run.cancel()
+    assert all(list(run)[-1].finish_reason == "cancelled" for run in runs)
+
+
+def test_runs_beside_others_answer_as_they_would_alone(roomy: Engine) -> None:
+    hot = Sampling(temperature=1.2, top_k=0, seed=3, max_tokens=40, ignore_eos=True)
+    prompts = ["once", "twice upon a time", "x" * 300, "y" * 130, "the", "quick", "brown", "fox"]
+    together = [roomy.generate(prompt, hot) for prompt in prompts]
+    answers = [tokens(run) for run in together]
+    assert answers == [tokens(roomy.generate(prompt, hot)) for prompt in prompts]
+
+
+def test_a_run_that_fails_beside_others_ends_alone(roomy: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = roomy._scheduler.model
+    forward = model.forward
+
+    def fail_on_long(chunks, **options):  # type: ignore[no-untyped-def]
+        if any(chunk.cache.length + len(chunk.tokens) > 400 for chunk in chunks):
+            raise MemoryError("no room for the scores")
+        return forward(chunks, **options)
+
+    monkeypatch.setattr(model, "forward", fail_on_long)
+    good = [roomy.generate(prompt, GREEDY.replace(max_tokens=200)) for prompt in ("short", "also short")]
+    bad = roomy.generate("z" * 350, GREEDY.replace(max_tokens=200))
+    seen: list[int] = []
+    with pytest.raises(EngineError, match="no room for the scores"):
+        seen += (step.token for step in bad if step.token is not None)
+    assert [len(tokens(run)) for run in good] == [200, 200]
+    assert bad.stats.new_tokens >= 50
 
 
 @pytest.mark.parametrize("count", [200, pytest.param(5_000, marks=pytest.mark.slow)])

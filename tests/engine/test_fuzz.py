@@ -13,7 +13,7 @@ import pytest
 from tests.mutants import TARGETS
 
 ROOT = Path(__file__).resolve().parents[2]
-FEW, MANY = 300, 20_000
+FEW, MANY = 150, 20_000
 MAX_SECONDS = 2.0
 MAX_MEMORY = 64 * 2**20
 # Limits of the address space, which only Linux enforces; elsewhere the same files go through without.

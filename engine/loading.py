@@ -1,0 +1,97 @@
+"""Brings a model into memory with the kernels that suit it."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+
+import torch
+
+from engine.checkpoint import Checkpoint
+from engine.errors import EngineClosed, EngineError, OutOfMemory
+from engine.linear import best_linear
+from engine.memory import available, gigabytes, memory_need, require_memory
+from engine.model import ForwardPass, Model
+from engine.native import code_is_ready, compile_native, load_native, refusal
+
+KERNELS = ("auto", "native", "torch")
+NATIVE = "native"
+
+log = logging.getLogger(__name__)
+
+
+class Loading:
+    """How one checkpoint is loaded. need: the memory it takes. kernels: what computes it, once it is loaded.
+
+    Raises EngineError if native kernels are asked for and cannot be had.
+    """
+
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        context: int,
+        device: torch.device,
+        dtype: torch.dtype,
+        kernels: str = "auto",
+        threads: int | None = None,
+    ) -> None:
+        self._checkpoint = checkpoint
+        self._context = context
+        self._device = device
+        self._dtype = dtype
+        self._threads = threads or torch.get_num_threads()
+        reason = refusal(checkpoint, device, dtype)
+        if kernels == "native" and reason:
+            raise EngineError(f"{checkpoint.name} cannot be computed by native kernels: {reason}")
+        self._native = kernels != "torch" and reason is None
+        by_torch = memory_need(checkpoint, context, dtype, device)
+        # Code that is still to be compiled is not waited for, unless nothing else would fit.
+        too_large = by_torch.total > available(device)
+        self._at_once = self._native and (kernels == "native" or code_is_ready() or too_large)
+        self.need = memory_need(checkpoint, context, dtype, device, native=True) if self._at_once else by_torch
+        self.kernels = NATIVE if self._at_once else best_linear(device, dtype).kernel
+
+    def load(self, on_progress: Callable[[float], None] | None) -> ForwardPass:
+        """The model, ready to compute; on_progress hears the share done, 0 to 1. Raises OutOfMemory, and what a
+        damaged file raises."""
+        checkpoint = self._checkpoint
+        require_memory(checkpoint.name, self.need, self._device)
+        try:
+            if self._at_once:
+                compile_native()
+                model: ForwardPass = load_native(checkpoint, self._context, self._threads)
+                if on_progress:
+                    on_progress(1.0)
+                return model
+            weights = checkpoint.weights(self._dtype, self._device, on_progress)
+        except (MemoryError, RuntimeError) as error:
+            raise OutOfMemory(
+                f"{checkpoint.name} needs {gigabytes(self.need.weights)} for its weights, which could not be had: "
+                "close other programs or choose a smaller model"
+            ) from error
+        return Model(checkpoint.config, weights, self._context)
+
+    def slots(self, most: int) -> int:
+        """For how many conversations at once there is memory, `most` at most."""
+        return max(1, min(most, 1 + (available(self._device) - self.need.kv) // self.need.kv))
+
+    def accelerate(self, use: Callable[[ForwardPass, str], None]) -> None:
+        """Where native kernels are still to be compiled, do so beside the first answers, then `use` them."""
+        if not self._native or self._at_once:
+            return
+
+        def prepare() -> None:
+            try:
+                compile_native()
+                model = load_native(self._checkpoint, self._context, self._threads)
+            except Exception as error:
+                # The model goes on by torch.
+                log.warning("native kernels are not used: %s: %s", type(error).__name__, error)
+                return
+            try:
+                use(model, NATIVE)
+            except EngineClosed:
+                model.close()
+
+        threading.Thread(target=prepare, name="fireside-compile", daemon=True).start()

@@ -1,0 +1,215 @@
+"""The parts of a forward pass, each for one of several threads: which rows of a matrix, which tokens, which keys.
+
+All take addresses. Activations are float32 [rows, width]; what the products read of them is int16 with a scale and a
+sum for each block of 32, so that a product differs from float32's by about 2e-5 of the largest.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numba.np.numpy_support import carray
+
+from engine.native.blocks import BLOCK, GROUP_BYTES, LANES, Q4
+from engine.native.compile import compiled
+from engine.native.intrinsics import (
+    bytes_at,
+    dot_products_1,
+    dot_products_8,
+    float_of_bits,
+    floats_at,
+    half_at,
+    q4_rows_1,
+    q4_rows_2,
+    q4_rows_4,
+    q4_rows_8,
+    q8_rows_1,
+    q8_rows_2,
+    q8_rows_4,
+    q8_rows_8,
+    quantize_block,
+    weighted_rows_1,
+    weighted_rows_4,
+)
+
+Q4_GROUP, Q8_GROUP = GROUP_BYTES
+HALF_BLOCK = LANES * BLOCK // 2
+KEYS_AT_ONCE = 8
+LOWEST = np.float32(-1e30)
+
+
+@compiled
+def multiply(kind, weights, inputs, outputs, x, rows, y, y_stride, thread, threads):  # type: ignore[no-untyped-def]
+    """This thread's share of the columns of y = x W^T. x: numbers, scales and sums, as `quantize` leaves them."""
+    numbers, scales, sums = x
+    blocks = inputs // BLOCK
+    groups = (outputs + LANES - 1) // LANES
+    size = Q4_GROUP if kind == Q4 else Q8_GROUP
+    for group in range(groups * thread // threads, groups * (thread + 1) // threads):
+        w, out = weights + group * blocks * size, y + group * LANES * 4
+        row = 0
+        while row < rows:
+            left = rows - row
+            n, s, t = numbers + row * inputs * 2, scales + row * blocks * 4, sums + row * blocks * 4
+            o = out + row * y_stride * 4
+            if kind == Q4:
+                if left >= 8:
+                    q4_rows_8(w, n, s, t, blocks, o, y_stride)
+                elif left >= 4:
+                    q4_rows_4(w, n, s, t, blocks, o, y_stride)
+                elif left >= 2:
+                    q4_rows_2(w, n, s, t, blocks, o, y_stride)
+                else:
+                    q4_rows_1(w, n, s, t, blocks, o, y_stride)
+            elif left >= 8:
+                q8_rows_8(w, n, s, t, blocks, o, y_stride)
+            elif left >= 4:
+                q8_rows_4(w, n, s, t, blocks, o, y_stride)
+            elif left >= 2:
+                q8_rows_2(w, n, s, t, blocks, o, y_stride)
+            else:
+                q8_rows_1(w, n, s, t, blocks, o, y_stride)
+            row += 8 if left >= 8 else 4 if left >= 4 else 2 if left >= 2 else 1
+
+
+@compiled
+def unpack_row(kind, weights, inputs, row, scale, out):  # type: ignore[no-untyped-def]
+    """One row of a packed matrix as float32, times `scale`: the embedding of a token."""
+    blocks, lane = inputs // BLOCK, row % LANES
+    size = Q4_GROUP if kind == Q4 else Q8_GROUP
+    result = carray(floats_at(out), inputs)
+    for block in range(blocks):
+        at = weights + (row // LANES * blocks + block) * size
+        data = carray(bytes_at(at), size)
+        if kind == Q4:
+            factor, minimum = half_at(at + HALF_BLOCK + 2 * lane), half_at(at + HALF_BLOCK + 2 * LANES + 2 * lane)
+            for k in range(BLOCK):
+                octet = data[k // 8 * 4 * LANES + 4 * lane + k % 2 * 2 + k % 8 // 4]
+                number = octet >> 4 if k % 4 // 2 else octet & 15
+                result[block * BLOCK + k] = (np.float32(number) * factor + minimum) * scale
+        else:
+            factor = half_at(at + LANES * BLOCK + 2 * lane)
+            for k in range(BLOCK):
+                number = np.int8(data[k // 2 * 2 * LANES + 2 * lane + k % 2])
+                result[block * BLOCK + k] = np.float32(number) * factor * scale
+
+
+@compiled
+def quantize(x, width, row, into):  # type: ignore[no-untyped-def]
+    """Row `row` of what products read, from `width` numbers at x."""
+    numbers, scales, sums = into
+    blocks = width // BLOCK
+    for block in range(blocks):
+        at = row * blocks + block
+        quantize_block(x + block * BLOCK * 4, numbers + at * BLOCK * 2, scales + at * 4, sums + at * 4)
+
+
+@compiled
+def normalize(x, width, weight, eps, out):  # type: ignore[no-untyped-def]
+    """RMSNorm of `width` numbers."""
+    values, weights = carray(floats_at(x), width), carray(floats_at(weight), width)
+    result = carray(floats_at(out), width)
+    total = np.float32(0)
+    for i in range(width):
+        total += values[i] * values[i]
+    scale = np.float32(1) / np.sqrt(total / np.float32(width) + eps)
+    for i in range(width):
+        result[i] = values[i] * scale * weights[i]
+
+
+@compiled
+def rotate(x, dim, cos, sin):  # type: ignore[no-untyped-def]
+    """Rotary position of one head: pairs (i, i + dim / 2) of its first `dim` numbers."""
+    half = dim // 2
+    values, c, s = carray(floats_at(x), dim), carray(floats_at(cos), half), carray(floats_at(sin), half)
+    for i in range(half):
+        a, b = values[i], values[half + i]
+        values[i] = a * c[i] - b * s[i]
+        values[half + i] = b * c[i] + a * s[i]
+
+
+@compiled
+def exponentials(x, count, shift):  # type: ignore[no-untyped-def]
+    """x = exp(x - shift) in place, shift being the largest; their sum. Cephes' expf, 2 ulp."""
+    values = carray(floats_at(x), count)
+    for i in range(count):
+        v = max(values[i] - shift, np.float32(-87.0))
+        n = np.floor(v * np.float32(1.44269504088896341) + np.float32(0.5))
+        r = v - n * np.float32(0.693359375) + n * np.float32(2.12194440e-4)
+        p = np.float32(1.9875691500e-4)
+        p = p * r + np.float32(1.3981999507e-3)
+        p = p * r + np.float32(8.3334519073e-3)
+        p = p * r + np.float32(4.1665795894e-2)
+        p = p * r + np.float32(1.6666665459e-1)
+        p = p * r + np.float32(5.0000001201e-1)
+        p = p * r * r + r + np.float32(1)
+        values[i] = p * float_of_bits(np.int32((np.int32(n) + np.int32(127)) << np.int32(23)))
+    total = np.float32(0)
+    for i in range(count):
+        total += values[i]
+    return total
+
+
+@compiled
+def attend(query, keys, values, count, dim, scale, scores, out):  # type: ignore[no-untyped-def]
+    """One head over `count` keys: at `out` the largest score, the sum of exponentials, and their values' sum, [dim]."""
+    result = carray(floats_at(out), dim + 2)
+    if count <= 0:
+        result[1] = np.float32(0)
+        return
+    vectors = dim // LANES
+    t = 0
+    while t + KEYS_AT_ONCE <= count:
+        dot_products_8(query, keys + t * dim * 4, vectors, scores + t * 4)
+        t += KEYS_AT_ONCE
+    while t < count:
+        dot_products_1(query, keys + t * dim * 4, vectors, scores + t * 4)
+        t += 1
+    found = carray(floats_at(scores), count)
+    largest = LOWEST
+    for i in range(count):
+        found[i] *= scale
+        largest = max(largest, found[i])
+    result[1] = exponentials(scores, count, largest)
+    result[0] = largest
+    part = 0
+    while part + 4 <= vectors:
+        weighted_rows_4(values + part * LANES * 4, dim, scores, count, out + 8 + part * LANES * 4)
+        part += 4
+    while part < vectors:
+        weighted_rows_1(values + part * LANES * 4, dim, scores, count, out + 8 + part * LANES * 4)
+        part += 1
+
+
+@compiled
+def combine(partial, part_stride, parts, dim, out):  # type: ignore[no-untyped-def]
+    """Attention of one head from the shares of the threads, `part_stride` numbers apart."""
+    result = carray(floats_at(out), dim)
+    found = carray(floats_at(partial), part_stride * (parts - 1) + dim + 2)
+    largest, total = LOWEST, np.float32(0)
+    for part in range(parts):
+        if found[part * part_stride + 1] > 0:
+            largest = max(largest, found[part * part_stride])
+    for i in range(dim):
+        result[i] = np.float32(0)
+    for part in range(parts):
+        at = part * part_stride
+        if found[at + 1] > 0:
+            factor = np.float32(math.exp(found[at] - largest))
+            total += factor * found[at + 1]
+            for i in range(dim):
+                result[i] += factor * found[at + 2 + i]
+    for i in range(dim):
+        result[i] /= total
+
+
+@compiled
+def gate(gates, width, out):  # type: ignore[no-untyped-def]
+    """silu(gate) * up, the two side by side."""
+    values, result = carray(floats_at(gates), 2 * width), carray(floats_at(out), width)
+    for i in range(width):
+        result[i] = -min(max(values[i], np.float32(-87.0)), np.float32(87.0))
+    exponentials(out, width, np.float32(0))
+    for i in range(width):
+        result[i] = values[i] / (np.float32(1) + result[i]) * values[width + i]

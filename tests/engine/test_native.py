@@ -1,0 +1,173 @@
+"""The compiled forward pass against torch's: the same model, cache and answers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from gguf import GGMLQuantizationType
+
+from engine import Engine, EngineError, Sampling
+from engine.checkpoint import open_checkpoint
+from engine.checkpoint.dequantize import UNPACKERS
+from engine.engine import Engine as LoadedEngine
+from engine.model import Chunk, ForwardPass, Model
+from engine.native import compile_native, load_native, refusal
+from engine.native.blocks import FILE_BYTES, pack, packable
+from tests.tiny import write_tiny_llama
+
+pytest.importorskip("numba")
+CPU = torch.device("cpu")
+# Of the largest logit: what 16-bit activations cost over a few layers.
+TOLERANCE = 1e-3
+KINDS = [GGMLQuantizationType.Q4_0, GGMLQuantizationType.Q4_1, GGMLQuantizationType.Q8_0]
+PROMPT = torch.arange(3, 203) % 250 + 3
+
+
+@pytest.fixture(scope="module", autouse=True)
+def code() -> None:
+    compile_native()
+
+
+class Pair:
+    """One model by torch and by compiled code."""
+
+    def __init__(self, path: Path, threads: int = 2, context: int = 1024) -> None:
+        self.path = path
+        self.checkpoint = open_checkpoint(path)
+        weights = self.checkpoint.weights(torch.float32, CPU)
+        self.torch = Model(self.checkpoint.config, weights, context)
+        self.native = load_native(self.checkpoint, context, threads)
+
+
+@pytest.fixture(scope="module", params=KINDS, ids=lambda kind: kind.name)
+def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
+    folder = tmp_path_factory.mktemp("native")
+    pair = Pair(write_tiny_llama(folder / "tiny.gguf", quantization=request.param, context=1024))
+    yield pair
+    pair.native.close()
+
+
+def all_logits(model: ForwardPass, tokens: torch.Tensor, chunk: int = 1000) -> torch.Tensor:
+    cache = model.new_cache(len(tokens))
+    return torch.cat([model.forward([Chunk(part, cache)], all_logits=True) for part in tokens.split(chunk)])
+
+
+def distance(found: torch.Tensor, expected: torch.Tensor) -> float:
+    return float((found - expected).abs().max() / expected.abs().max())
+
+
+@pytest.mark.parametrize("length", [1, 2, 3, 5, 8, 17, 64, 200])
+def test_logits_are_those_of_torch(pair: Pair, length: int) -> None:
+    tokens = PROMPT[:length]
+    assert distance(all_logits(pair.native, tokens), all_logits(pair.torch, tokens)) < TOLERANCE
+
+
+@pytest.mark.parametrize("chunk", [1, 7, 64])
+def test_chunks_do_not_change_a_digit(pair: Pair, chunk: int) -> None:
+    whole = all_logits(pair.native, PROMPT)
+    assert torch.equal(all_logits(pair.native, PROMPT, chunk), whole)
+
+
+def test_more_tokens_than_are_computed_at_once(pair: Pair) -> None:
+    tokens = PROMPT.repeat(4)
+    whole = all_logits(pair.native, tokens)
+    assert torch.equal(whole[:200], all_logits(pair.native, PROMPT))
+    cache = pair.native.new_cache(800)
+    assert torch.equal(pair.native.forward([Chunk(tokens, cache)])[0], whole[-1])
+    assert cache.length == 800
+
+
+def test_sequences_computed_together_do_not_change_each_other(pair: Pair) -> None:
+    lengths = [1, 90, 8, 33, 2]
+    caches = [pair.native.new_cache(200) for _ in lengths]
+    together = pair.native.forward([Chunk(PROMPT[:n], cache) for n, cache in zip(lengths, caches, strict=True)])
+    for row, n in zip(together, lengths, strict=True):
+        assert torch.equal(row, all_logits(pair.native, PROMPT[:n])[-1])
+    step = pair.native.forward([Chunk(PROMPT[n : n + 1], cache) for n, cache in zip(lengths, caches, strict=True)])
+    for row, n in zip(step, lengths, strict=True):
+        assert torch.equal(row, all_logits(pair.native, PROMPT[: n + 1])[-1])
+
+
+def test_either_goes_on_where_the_other_stopped(pair: Pair) -> None:
+    expected = all_logits(pair.torch, PROMPT)[-1]
+    for first, second in ((pair.torch, pair.native), (pair.native, pair.torch)):
+        cache = first.new_cache(200)
+        first.forward([Chunk(PROMPT[:150], cache)])
+        assert distance(second.forward([Chunk(PROMPT[150:], cache)])[0], expected) < TOLERANCE
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_any_number_of_threads(pair: Pair, threads: int) -> None:
+    model = load_native(pair.checkpoint, 1024, threads)
+    try:
+        found = all_logits(model, PROMPT)
+        assert distance(found, all_logits(pair.torch, PROMPT)) < TOLERANCE
+        # Idle threads sleep and are woken.
+        time.sleep(0.5)
+        assert torch.equal(all_logits(model, PROMPT), found)
+    finally:
+        model.close()
+
+
+@pytest.mark.parametrize("quantization", sorted(FILE_BYTES))
+@pytest.mark.parametrize("outputs", [16, 40])
+def test_packed_rows_hold_the_stored_numbers(quantization: str, outputs: int) -> None:
+    from engine.native.kernels import unpack_row
+
+    torch.manual_seed(outputs)
+    inputs, size = 96, FILE_BYTES[quantization]
+    blocks = torch.randint(0, 256, (outputs * inputs // 32, size), dtype=torch.uint8)
+    halves = 2 if quantization == "Q4_1" else 1
+    blocks[:, : 2 * halves] = torch.randn(len(blocks), halves).half().view(torch.uint8)
+    expected = UNPACKERS[quantization](blocks).view(outputs, inputs)
+    matrix = pack(quantization, blocks.view(outputs, -1), inputs)
+    found = torch.zeros(inputs)
+    for row in range(outputs):
+        unpack_row(matrix.kind, matrix.address, inputs, row, torch.ones(1).numpy()[0], found.data_ptr())
+        assert torch.allclose(found, expected[row], rtol=1e-6, atol=1e-6)
+
+
+def test_a_minimum_beyond_float16_is_not_packed() -> None:
+    rows = torch.zeros(16, 18, dtype=torch.uint8)
+    rows[:, :2] = torch.tensor([30_000.0]).half().view(torch.uint8)
+    with pytest.raises(OverflowError, match="float16"):
+        pack("Q4_0", rows, 32)
+    assert not packable("Q4_0", 33)
+
+
+def test_engine_answers_alike_with_either(pair: Pair) -> None:
+    greedy = Sampling(temperature=0, max_tokens=48, ignore_eos=True)
+    answers = []
+    for kernels in ("torch", "native"):
+        with Engine.load(pair.path, device="cpu", kernels=kernels) as engine:
+            assert (engine.info.kernels == "native") is (kernels == "native")
+            answers.append([step.token for step in engine.generate("Once upon a time", greedy)])
+    assert answers[0] == answers[1]
+
+
+def test_an_answer_goes_on_while_kernels_are_replaced(pair: Pair) -> None:
+    with LoadedEngine.load(pair.path, device="cpu", kernels="torch") as engine:
+        expected = [
+            step.token for step in engine.generate("x", Sampling(temperature=0, max_tokens=200, ignore_eos=True))
+        ]
+        run = engine.generate("y", Sampling(temperature=0, max_tokens=200, ignore_eos=True))
+        engine.replace_model(load_native(pair.checkpoint, 1024, 2), "native")
+        assert len(list(run)) == 200
+        again = engine.generate("x", Sampling(temperature=0, max_tokens=200, ignore_eos=True))
+        assert [step.token for step in again] == expected
+        assert engine.info.kernels == "native"
+
+
+def test_what_is_not_computed_is_refused_by_name(tmp_path: Path) -> None:
+    path = write_tiny_llama(tmp_path / "plain.gguf", quantization=GGMLQuantizationType.F32)
+    assert refusal(open_checkpoint(path), CPU, torch.float32) is not None
+    with pytest.raises(EngineError, match="Q4_0, Q4_1 and Q8_0 in blocks of 32, not F32"):
+        Engine.load(path, device="cpu", kernels="native")
+    with Engine.load(path, device="cpu") as engine:
+        assert engine.info.kernels != "native"
+    with pytest.raises(EngineError, match="auto, native, torch"):
+        Engine.load(path, device="cpu", kernels="abacus")
