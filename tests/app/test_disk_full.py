@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import logging
 import resource
-import shutil
 import sqlite3
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from time import monotonic, sleep
 
@@ -17,8 +16,8 @@ import pytest
 from app.fake import ScriptedBackend
 from app.store import BackupFailed, DiskRefused, Store, StoreError
 from tests.app.serving import LIMIT_SECONDS, chatting, finish, run_of, texts
+from tests.small_file_system import fill, free, small_file_system
 
-BALLAST = "ballast"
 # More than the pages that there are have room for.
 LONG = "A long question. " * 600 + "?"
 
@@ -41,16 +40,10 @@ class SmallDisk(Disk):
     """A file system in memory."""
 
     def fill(self, store: Store | None = None) -> None:
-        with (self.home.parent / BALLAST).open("wb", buffering=0) as file:
-            for size in (1 << 16, 1 << 12, 1):
-                try:
-                    while True:
-                        file.write(bytes(size))
-                except OSError:
-                    continue
+        fill(self.home.parent)
 
     def free(self, store: Store | None = None) -> None:
-        (self.home.parent / BALLAST).unlink()
+        free(self.home.parent)
 
 
 class FewPages(Disk):
@@ -77,21 +70,9 @@ class FailingWrites(Disk):
         resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
 
 
-@contextmanager
-def mounted(folder: Path, megabytes: int) -> Iterator[Path]:
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", str(folder)]
-    if shutil.which("mount") is None or subprocess.run(mount, capture_output=True).returncode:
-        pytest.skip("this user may not mount a tmpfs")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", str(folder)], check=True)
-
-
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[SmallDisk]:
-    with mounted(tmp_path / "small", megabytes=8) as folder:
+    with small_file_system(tmp_path / "small", megabytes=8) as folder:
         yield SmallDisk(folder / "home", "is full")
 
 
