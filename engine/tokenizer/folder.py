@@ -9,6 +9,7 @@ from typing import Any
 
 from engine.errors import ModelFormatError, UnsupportedModel
 from engine.tokenizer.added_tokens import AddedToken, end_ids
+from engine.tokenizer.named import tokenizer_by_name
 from engine.tokenizer.tokenizer import Tokenizer
 from engine.tokenizer.tokenizer_json import leading_tokens, parse_added_token, parse_bpe
 
@@ -25,14 +26,16 @@ def tokenizer_from_folder(folder: Path) -> Tokenizer:
     `tokenizer_config.json` and `special_tokens_map.json` say which tokens begin and end a text and which are control
     tokens; `added_tokens_decoder` and `added_tokens.json` hold further added tokens or other flags for them.
 
-    Raises UnsupportedModel where the folder has no tokenizer.json or one that is not reproduced exactly,
-    ModelFormatError for files that are damaged, too large or contradict each other.
+    A folder without tokenizer.json may name one of tiktoken's own encodings instead, as `encoding_name` in
+    `tokenizer_config.json`.
+
+    Raises UnsupportedModel where the folder has neither or one that is not reproduced exactly, ModelFormatError for
+    files that are damaged, too large or contradict each other, ModelNotFound where the encoding is not on this machine.
     """
-    if not (folder / "tokenizer.json").exists():
-        why = "it has no tokenizer.json; save it with transformers' AutoTokenizer, which writes one"
-        raise UnsupportedModel(f"the tokenizer of {folder.name}", why)
-    description = _read(folder / "tokenizer.json", MAX_BYTES)
     config = _read(folder / "tokenizer_config.json")
+    if not (folder / "tokenizer.json").exists():
+        return _named(folder, config)
+    description = _read(folder / "tokenizer.json", MAX_BYTES)
     names = _read(folder / "special_tokens_map.json") | config
     bpe, strips_space = parse_bpe(description)
     named = {name: text for name in NAMED if (text := _content(names.get(name)))}
@@ -53,6 +56,22 @@ def tokenizer_from_folder(folder: Path) -> Tokenizer:
     return replace(bpe, added_tokens=tokens).tokenizer(
         eos_ids=ends, bos_id=ids.get(bos or ""), add_bos=add_bos, strips_leading_space=strips_space
     )
+
+
+def _named(folder: Path, config: Mapping[str, Any]) -> Tokenizer:
+    # The name of the setting is that of the wrapper which models trained with tiktoken, DBRX for one, bring as code.
+    name = config.get("encoding_name")
+    if name is None:
+        why = (
+            "it has no tokenizer.json; save it with transformers' AutoTokenizer, which writes one, "
+            "or name tiktoken's encoding as encoding_name in tokenizer_config.json"
+        )
+        raise UnsupportedModel(f"the tokenizer of {folder.name}", why)
+    if not isinstance(name, str):
+        raise ModelFormatError(f"encoding_name must be a string, not {type(name).__name__}")
+    tokenizer = tokenizer_by_name(name)
+    eos = _content(config.get("eos_token"))
+    return tokenizer.with_eos([tokenizer.special_tokens[eos]] if eos in tokenizer.special_tokens else [])
 
 
 def _read(path: Path, max_bytes: int = MAX_CONFIG_BYTES) -> dict[str, Any]:

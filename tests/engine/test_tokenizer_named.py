@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import socket
 from pathlib import Path
+from typing import Any
 
 import pytest
 import tiktoken
 
 from engine.errors import EngineError, ModelFormatError, ModelNotFound, UnsupportedModel
-from engine.tokenizer import tokenizer_by_name
-from engine.tokenizer.named import FILES
+from engine.tokenizer import tokenizer_from_folder
+from engine.tokenizer.named import FILES, tokenizer_by_name
 from tests.parity.mixed_text import lines
+from tests.tiny_folder import write_json
 
 
 @pytest.fixture(autouse=True)
@@ -66,3 +68,28 @@ def test_an_encoding_that_is_here_gives_tiktokens_ids(name: str) -> None:
         assert ours.decode(ids) == text
     assert not set(ours.encode("<|endoftext|>")) & set(ours.special_tokens.values())
     assert ours.decode(ours.encode(" " * 1_000_000)) == " " * 1_000_000
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("cl100k_base", ModelNotFound), ("cl50k", UnsupportedModel), (7, ModelFormatError), (None, UnsupportedModel)],
+)
+def test_a_folder_that_names_an_encoding_which_cannot_be_had_is_refused(
+    name: Any, kind: type[EngineError], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TIKTOKEN_CACHE_DIR", str(tmp_path))
+    write_json(tmp_path / "tokenizer_config.json", {"encoding_name": name})
+    with pytest.raises(kind) as caught:
+        tokenizer_from_folder(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["gpt2", "cl100k_base"])
+def test_a_folder_may_name_an_encoding_that_is_here(name: str, tmp_path: Path) -> None:
+    write_json(tmp_path / "tokenizer_config.json", {"encoding_name": name, "eos_token": "<|endoftext|>"})
+    try:
+        ours = tokenizer_from_folder(tmp_path)
+    except ModelNotFound as error:
+        pytest.skip(str(error))
+    assert ours.encode("Hello, <|endoftext|>") == tiktoken.get_encoding(name).encode_ordinary("Hello, <|endoftext|>")
+    assert ours.special_tokens["<|endoftext|>"] in ours.eos_ids
