@@ -92,6 +92,8 @@ def peak() -> int:
 def fuzz(kind: str, first: int, count: int, folder: Path) -> dict[str, Any]:
     path, files = sound_model(kind, folder / kind)
     chat = kind == "template"
+    # Templates are rendered by another process, whose time only the clock on the wall tells.
+    clock = time.perf_counter if chat else time.process_time
     for _ in range(3):
         assert try_model(path, chat=chat) == "loaded"
     resource.setrlimit(resource.RLIMIT_CPU, (MAX_CPU_SECONDS, MAX_CPU_SECONDS))
@@ -107,13 +109,13 @@ def fuzz(kind: str, first: int, count: int, folder: Path) -> dict[str, Any]:
             changed = [name for name in files if damaged[name] is not files[name]]
             for name in changed:
                 (path if path.is_file() else path / name).write_bytes(damaged[name])
-            started = time.process_time()
+            started = clock()
             try:
                 outcomes[try_model(path, chat=chat)] += 1
             except Exception:
                 outcomes["failed"] += 1
                 failures.append({"seed": seed, "traceback": traceback.format_exc()[-2500:]})
-            seconds = time.process_time() - started
+            seconds = clock() - started
             if seconds > slowest:
                 slowest, slowest_seed = seconds, seed
             for name in changed:
