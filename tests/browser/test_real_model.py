@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import re
+import signal
 from collections.abc import Callable
+from time import monotonic
 
 from playwright.sync_api import Page, expect
+
+from app.store import Store
+from app.store.tokens import unpack_ids
 
 from .conftest import Server, answers, ask, message_box, wait_answered
 
@@ -49,6 +54,34 @@ def test_the_real_path(real: Server, open_page: Open) -> None:
     expect(page.get_by_role("slider", name="Temperature", exact=True)).to_have_value("0")
 
 
+def test_told_to_end_it_saves_the_growing_answers_and_ends_in_five_seconds(real: Server, open_page: Open) -> None:
+    pages = [open_page(real.url) for _ in range(2)]
+    for page in pages:
+        ask(page, "Write a long story about a dragon and a knight.")
+    for page in pages:
+        expect(answers(page).locator(".fs-md")).to_have_text(lengthy(80), timeout=60_000)
+    told = monotonic()
+    assert real.stop(signal.SIGTERM) == 0
+    seconds = monotonic() - told
+    print(f"ended in {seconds:.2f} s")
+    assert seconds < 5
+    assert "Traceback" not in real.output
+    seen = [answers(page).locator(".fs-md").inner_text() for page in pages]
+    home = real.log.parent / "home"
+    # A clean end: one file with everything in it.
+    assert not (home / "fireside.db-wal").exists()
+    with Store.open(home) as store:
+        assert (store.recovered, store.notices) == (0, [])
+        saved = {}
+        for conversation in store.conversations.list():
+            answer = store.messages.get(store.messages.path(conversation.id)[-1].id)
+            assert answer.status == "interrupted"
+            assert answer.new_tokens == len(unpack_ids(answer.token_ids)) > 0
+            saved[conversation.id] = answer.content
+    for page, text in zip(pages, seen, strict=True):
+        assert letters(saved[conversation_id(page.url)]).startswith(letters(text))
+
+
 def test_two_tabs_and_an_overlong_prompt(real: Server, open_page: Open) -> None:
     first = open_page(real.url)
     second = open_page(real.url, first.context)
@@ -69,6 +102,11 @@ def test_two_tabs_and_an_overlong_prompt(real: Server, open_page: Open) -> None:
     expect(failure).to_contain_text("8,192", timeout=60_000)
     expect(first.get_by_role("article", name="You")).to_contain_text("tree tree")
     expect(message_box(first)).to_have_value("")
+
+
+def letters(text: str) -> str:
+    """Without what Markdown takes away or puts in."""
+    return re.sub(r"\W", "", text)
 
 
 def lengthy(characters: int) -> re.Pattern[str]:
