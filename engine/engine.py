@@ -52,7 +52,7 @@ class Engine:
         self.info = info
         self._tokenizer = tokenizer
         self._template = template
-        self._scheduler = Scheduler(model, slots, threads, deterministic=deterministic)
+        self._scheduler = Scheduler(model, tokenizer.vocabulary, slots, threads, deterministic=deterministic)
 
     @classmethod
     def load(

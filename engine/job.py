@@ -6,13 +6,12 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 
-from torch import Tensor
-
 from engine.kv_cache import Slot
 from engine.reasoning import ThinkTags
 from engine.run import FinishReason, Run, Step
 from engine.sampler import Choice, Sampler
 from engine.sampling import Sampling
+from engine.scores import Scores
 from engine.text import NOTHING, AnswerStream, Shown
 from engine.tokenizer import Tokenizer
 
@@ -64,9 +63,9 @@ class Job:
         waited = self._admitted_at - self._queued_at
         self.run.stats = replace(self.run.stats, cached_tokens=len(slot.tokens), queue_seconds=waited)
 
-    def advance(self, logits: Tensor) -> bool:
-        """Choose the next token from [vocabulary] logits and hand it out; False if the run has ended with it."""
-        choice = self._sampler.choose(logits)
+    def advance(self, scores: Scores) -> bool:
+        """Choose the next token and hand it out; False if the run has ended with it."""
+        choice = self._sampler.choose(scores)
         self._record_times()
         if choice.token in self._tokenizer.eos_ids and not self._sampling.ignore_eos:
             self._end(choice, "stop")

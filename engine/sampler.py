@@ -10,6 +10,7 @@ from torch import Tensor
 
 from engine.errors import EngineError, InvalidSampling
 from engine.sampling import Sampling
+from engine.scores import Scores, scores_of
 
 
 class Choice(NamedTuple):
@@ -27,13 +28,11 @@ class Sampler:
     filter works on what the one before it kept, renormalised. The same settings, seed and logits give the same
     tokens.
 
-    vocabulary: how many ids the tokenizer has. Embeddings are often padded beyond it; to the ids there belongs no
-    text, so they have no part in the distribution.
+    vocabulary: how many ids the tokenizer has.
     """
 
     def __init__(self, sampling: Sampling, seed: int, prompt: Sequence[int], vocabulary: int) -> None:
         self.sampling = sampling
-        self._vocabulary = vocabulary
         self._generator = torch.Generator().manual_seed(seed)
         self._seen: Tensor | None = None
         self._counts: Tensor | None = None
@@ -57,23 +56,30 @@ class Sampler:
             if self.sampling.temperature != 0.0:
                 self._uniform()
 
-    def choose(self, logits: Tensor) -> Choice:
-        """Pick from float32 logits [vocabulary or more]; raises EngineError if they are not numbers."""
-        logits = logits[: self._vocabulary]
-        normaliser = float(logits.logsumexp(dim=-1))
+    def choose(self, scores: Scores) -> Choice:
+        """Pick a token; raises EngineError if the logits are not numbers."""
+        normaliser = scores.normaliser
         if normaliser != normaliser:
             raise EngineError("the model computed values that are not numbers: the file may be damaged, fetch it again")
-        adjusted = self._adjust(logits)
-        token = int(adjusted.argmax()) if self.sampling.temperature == 0.0 else self._draw(adjusted)
+        token = self._draw(scores if self._neutral else self._adjusted(scores))
         self._remember(token)
         top: tuple[tuple[int, float], ...] = ()
         if self.sampling.logprobs:
-            values, ids = logits.topk(min(self.sampling.logprobs, len(logits)))
+            values, ids = scores.likeliest(self.sampling.logprobs)
             top = tuple(zip(ids.tolist(), (values - normaliser).tolist(), strict=True))
-        return Choice(token, float(logits[token]) - normaliser, top)
+        return Choice(token, float(scores.logits[token]) - normaliser, top)
+
+    @property
+    def _neutral(self) -> bool:
+        """Whether neither penalties nor biases change the logits."""
+        return self._seen is None and self._counts is None and self._bias is None
+
+    def _adjusted(self, scores: Scores) -> Scores:
+        (adjusted,) = scores_of(self._adjust(scores.logits).unsqueeze(0), len(scores.logits))
+        return adjusted
 
     def _adjust(self, logits: Tensor) -> Tensor:
-        """Apply bias and penalties, into a copy if there are any."""
+        """Apply bias and penalties, into a copy."""
         sampling = self.sampling
         if self._seen is not None:
             penalty = sampling.repetition_penalty
@@ -84,12 +90,14 @@ class Sampler:
             logits = logits - present - self._counts * sampling.frequency_penalty
         return logits if self._bias is None else logits + self._bias
 
-    def _draw(self, logits: Tensor) -> int:
+    def _draw(self, scores: Scores) -> int:
         sampling = self.sampling
-        if sampling.top_k and sampling.top_k < len(logits):
-            kept, ids = logits.topk(sampling.top_k)
+        if sampling.temperature == 0.0:
+            return int(scores.ids[0])
+        if sampling.top_k and sampling.top_k < len(scores.logits):
+            kept, ids = scores.likeliest(sampling.top_k)
         else:
-            kept, ids = logits.sort(descending=True)
+            kept, ids = scores.logits.sort(descending=True)
         # Double precision, so that no probability of the tail is rounded away from the sums below.
         probabilities = (kept.double() / sampling.temperature).softmax(dim=-1)
         if sampling.top_p < 1.0:

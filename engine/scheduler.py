@@ -15,6 +15,7 @@ from engine.errors import EngineBusy, EngineClosed, EngineError
 from engine.job import Job
 from engine.kv_cache import SlotPool
 from engine.model import Chunk, ForwardPass
+from engine.scores import scores_of
 
 # Tokens of prompts a step computes: this bounds how long a cancel waits, and beside others that are answering, how
 # long their next token does. About a quarter second for 135M parameters by torch on two cores, and half of that.
@@ -39,12 +40,15 @@ class Scheduler:
     Each step computes the next token of every run that is answering and, beside them, one chunk of the prompts: those
     of several runs take turns. Runs beyond the number of KV slots wait in the order they came.
 
-    deterministic: compute each run by itself where computing several at once changes the last digits. threads: of the
-    CPU, for torch.
+    vocabulary: how many ids the tokenizer has. deterministic: compute each run by itself where computing several at
+    once changes the last digits. threads: of the CPU, for torch.
     """
 
-    def __init__(self, model: ForwardPass, slots: int, threads: int | None, *, deterministic: bool = False) -> None:
+    def __init__(
+        self, model: ForwardPass, vocabulary: int, slots: int, threads: int | None, *, deterministic: bool = False
+    ) -> None:
         self._model = model
+        self._vocabulary = vocabulary
         self._slots = SlotPool(slots, lambda: self._model.new_cache(model.context))
         self._threads = threads
         self._deterministic = deterministic
@@ -169,12 +173,12 @@ class Scheduler:
     def _step(self, batch: Sequence[Work]) -> None:
         """Compute a batch and hand out the tokens it ends in."""
         try:
-            logits = self._compute(batch)
+            scores = scores_of(self._compute(batch), self._vocabulary)
         # One run's failure must not end the thread that serves the others.
         except Exception as error:
             self._recover(batch, error)
             return
-        for work, row in zip(batch, logits, strict=True):
+        for work, row in zip(batch, scores, strict=True):
             job = work.job
             assert job.slot is not None
             job.slot.tokens += work.tokens

@@ -10,15 +10,21 @@ from hypothesis import strategies as st
 
 from engine import EngineError, InvalidSampling, Sampling
 from engine.sampler import Sampler
+from engine.scores import Scores, scores_of
 
 NEUTRAL = Sampling(temperature=1.0, top_k=0, top_p=1.0, min_p=0.0)
 VOCABULARY = 12
 logit_lists = st.lists(st.floats(-8, 8), min_size=VOCABULARY, max_size=VOCABULARY).map(torch.tensor)
 
 
+def scored(logits: torch.Tensor) -> Scores:
+    (scores,) = scores_of(logits.unsqueeze(0), VOCABULARY)
+    return scores
+
+
 def draws(sampling: Sampling, logits: torch.Tensor, count: int) -> Counter[int]:
     sampler = Sampler(sampling, 7, [0], VOCABULARY)
-    return Counter(sampler.choose(logits).token for _ in range(count))
+    return Counter(sampler.choose(scored(logits)).token for _ in range(count))
 
 
 def kept(sampling: Sampling, logits: torch.Tensor) -> set[int]:
@@ -43,7 +49,7 @@ def kept(sampling: Sampling, logits: torch.Tensor) -> set[int]:
 
 @given(logit_lists)
 def test_temperature_zero_is_greedy(logits: torch.Tensor) -> None:
-    assert float(logits[Sampler(Sampling(temperature=0), 0, [0], VOCABULARY).choose(logits).token]) == float(
+    assert float(logits[Sampler(Sampling(temperature=0), 0, [0], VOCABULARY).choose(scored(logits)).token]) == float(
         logits.max()
     )
 
@@ -82,7 +88,7 @@ def test_the_seed_decides() -> None:
 
     def sequence(seed: int) -> list[int]:
         sampler = Sampler(NEUTRAL, seed, [0], VOCABULARY)
-        return [sampler.choose(logits).token for _ in range(30)]
+        return [sampler.choose(scored(logits)).token for _ in range(30)]
 
     assert sequence(1) == sequence(1)
     assert sequence(1) != sequence(2)
@@ -91,26 +97,26 @@ def test_the_seed_decides() -> None:
 def test_repetition_penalty_counts_prompt_and_answer() -> None:
     logits = torch.tensor([3.0, 2.9, 2.8, *[-5.0] * 9])
     sampler = Sampler(Sampling(temperature=0, repetition_penalty=1.5), 0, [0], VOCABULARY)
-    assert [sampler.choose(logits).token for _ in range(3)] == [1, 2, 0]
+    assert [sampler.choose(scored(logits)).token for _ in range(3)] == [1, 2, 0]
 
 
 def test_negative_logits_are_penalised_downwards() -> None:
     logits = torch.full((VOCABULARY,), -1.0)
     sampler = Sampler(Sampling(temperature=0, repetition_penalty=1.5), 0, list(range(VOCABULARY - 1)), VOCABULARY)
-    assert sampler.choose(logits).token == VOCABULARY - 1
+    assert sampler.choose(scored(logits)).token == VOCABULARY - 1
 
 
 def test_presence_and_frequency_count_the_answer_only() -> None:
     logits = torch.tensor([1.0, 0.9, *[-5.0] * 10])
     presence = Sampler(Sampling(temperature=0, presence_penalty=0.5), 0, [0], VOCABULARY)
-    assert [presence.choose(logits).token for _ in range(4)] == [0, 1, 0, 0]
+    assert [presence.choose(scored(logits)).token for _ in range(4)] == [0, 1, 0, 0]
     frequency = Sampler(Sampling(temperature=0, frequency_penalty=0.5), 0, [0], VOCABULARY)
-    assert [frequency.choose(logits).token for _ in range(4)] == [0, 1, 0, 1]
+    assert [frequency.choose(scored(logits)).token for _ in range(4)] == [0, 1, 0, 1]
 
 
 def test_logit_bias_moves_the_choice_and_is_checked() -> None:
     logits = torch.zeros(VOCABULARY)
-    assert Sampler(Sampling(temperature=0, logit_bias={5: 3.0}), 0, [0], VOCABULARY).choose(logits).token == 5
+    assert Sampler(Sampling(temperature=0, logit_bias={5: 3.0}), 0, [0], VOCABULARY).choose(scored(logits)).token == 5
     with pytest.raises(InvalidSampling, match="token 99"):
         Sampler(Sampling(logit_bias={99: 1.0}), 0, [0], VOCABULARY)
 
@@ -118,7 +124,7 @@ def test_logit_bias_moves_the_choice_and_is_checked() -> None:
 @given(logit_lists)
 def test_logprobs_are_the_models_own(logits: torch.Tensor) -> None:
     sampler = Sampler(Sampling(temperature=0.3, top_k=2, repetition_penalty=1.9, logprobs=4), 0, [0], VOCABULARY)
-    choice = sampler.choose(logits)
+    choice = sampler.choose(scored(logits))
     expected = logits.log_softmax(dim=-1)
     assert choice.logprob == pytest.approx(float(expected[choice.token]), abs=1e-4)
     assert [logprob for _, logprob in choice.top] == pytest.approx(expected.topk(4).values.tolist(), abs=1e-4)
@@ -126,11 +132,13 @@ def test_logprobs_are_the_models_own(logits: torch.Tensor) -> None:
 
 def test_broken_logits_are_an_error() -> None:
     with pytest.raises(EngineError, match="not numbers"):
-        Sampler(NEUTRAL, 0, [0], VOCABULARY).choose(torch.full((VOCABULARY,), float("nan")))
+        Sampler(NEUTRAL, 0, [0], VOCABULARY).choose(scored(torch.full((VOCABULARY,), float("nan"))))
 
 
 @given(logit_lists, st.sampled_from([0.0, 1.0, 2.0]))
 def test_ids_without_a_token_have_no_part_in_it(logits: torch.Tensor, temperature: float) -> None:
     sampling = NEUTRAL.replace(temperature=temperature, logprobs=3, presence_penalty=0.1)
     padded = torch.cat([logits, torch.full((4,), 100.0)])
-    assert Sampler(sampling, 1, [0], VOCABULARY).choose(padded) == Sampler(sampling, 1, [0], VOCABULARY).choose(logits)
+    assert Sampler(sampling, 1, [0], VOCABULARY).choose(scored(padded)) == Sampler(sampling, 1, [0], VOCABULARY).choose(
+        scored(logits)
+    )
