@@ -17,6 +17,7 @@ from tests.parity.tiny_families import CONTEXT, VARIANTS, VOCABULARY, make, refe
 LENGTHS = (1, 2, 3, 8, 31, 63, 64, 100, 200)
 NEW_TOKENS = 64
 TOLERANCE = 1e-4
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @dataclass

@@ -9,6 +9,7 @@ from tests.parity.loaded import all_logits, greedy, load_gguf
 from tests.parity.test_families import LENGTHS, NEW_TOKENS, TOLERANCE, Pair, difference, likeliest, prompt
 from tests.parity.tiny_families import VARIANTS, make, reference_logits
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 # GGUF does not keep the windows of Qwen and Mistral, which of a mixture's layers are plain, nor what Gemma scales
 # its queries by, which is head_dim in all published models but the largest.
 CHANGES = {
