@@ -67,7 +67,9 @@ class ForwardPass(Protocol):
 
     def new_cache(self, capacity: int) -> KVCache: ...
 
-    def forward(self, chunks: Sequence[Chunk], *, all_logits: bool = False) -> Tensor: ...
+    def forward(self, chunks: Sequence[Chunk], *, all_logits: bool = False) -> Tensor:
+        """See `Model.forward`; without `all_logits`, what is returned may only be good until the next call."""
+        ...
 
 
 class Model:

@@ -47,7 +47,10 @@ class NativeModel:
         return KVCache.of_model(self.config, capacity, self.dtype, self.device)
 
     def forward(self, chunks: Sequence[Chunk], *, all_logits: bool = False) -> Tensor:
-        """Run the chunks of several sequences and append their keys and values to their caches; see `Model.forward`."""
+        """Run the chunks of several sequences and append their keys and values to their caches; see `Model.forward`.
+
+        Without `all_logits` the next call may overwrite what this one returns.
+        """
         parts: list[list[Chunk]] = [[]]
         rows = 0
         wanted: list[list[int]] = [[]]
@@ -64,8 +67,10 @@ class NativeModel:
                     wanted[-1] += range(rows - len(piece), rows)
                 elif place == len(pieces) - 1:
                     wanted[-1].append(rows - 1)
-        logits = [self._call(part, chosen) for part, chosen in zip(parts, wanted, strict=True)]
-        return finish_logits(self.config, logits[0] if len(logits) == 1 else torch.cat(logits))
+        if len(parts) == 1 and not all_logits:
+            return finish_logits(self.config, self._call(parts[0], wanted[0]))
+        logits = [self._call(part, chosen).clone() for part, chosen in zip(parts, wanted, strict=True)]
+        return finish_logits(self.config, torch.cat(logits))
 
     def close(self) -> None:
         """End its threads."""
@@ -87,7 +92,7 @@ class NativeModel:
             row += count
         self._chosen[: len(chosen)] = chosen
         self._team.run(row, len(chosen))
-        return torch.from_numpy(self._logits[: len(chosen), : self.config.vocab_size]).clone()
+        return torch.from_numpy(self._logits[: len(chosen), : self.config.vocab_size])
 
     def _warm_up(self) -> None:
         """Have the code compiled, or loaded, before the first answer waits for it."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-Ranks = dict[str, int]
-Halves = dict[str, tuple[str, str]]
+# Of each token that is known to be made by one merge: its halves and its rank.
+Made = dict[str, tuple[str, str, int]]
 
 
 def alphabet() -> dict[str, int]:
@@ -40,52 +40,56 @@ def mergeable_ranks(ids: Mapping[str, int], merges: Sequence[tuple[str, str]], *
     Raises Inexpressible where neither holds, where ids do not rise along the merges, or where `whole_words`
     is needed to tell what a token becomes.
     """
-    ranks: Ranks = {token: rank for token, rank in ids.items() if len(token) == 1}
-    halves: Halves = {}
-    listed: dict[str, set[str]] = {}
+    ranks = {token: rank for token, rank in ids.items() if len(token) == 1}
+    made: Made = {}
     last = -1
     for left, right in merges:
         token = left + right
-        if ids[token] < last:
-            raise Inexpressible(f"its merges are not in the order of their ids (at token {ids[token]})")
-        last = ids[token]
-        listed.setdefault(token, set()).add(left)
-        if token not in halves and _stays_apart(left, right, ranks, halves):
-            halves[token] = (left, right)
-        # Ranked only once all its merges are read: a token must not be in its own way.
-        if token in halves:
-            ranks[token] = ids[token]
+        rank = ids[token]
+        if rank < last:
+            raise Inexpressible(f"its merges are not in the order of their ids (at token {rank})")
+        last = rank
+        # Ranked only once it is proven: a token must not be in its own way.
+        if token not in made and left in ranks and right in ranks and _stays_apart(left, right, ranks, made):
+            made[token] = (left, right, rank)
+            ranks[token] = rank
 
-    unproven = [token for token in ids if len(token) > 1 and token not in halves]
+    unproven = [token for token in ids if len(token) > 1 and token not in made]
+    if not unproven:
+        return ranks
+    listed: dict[str, set[str]] = {}
+    for left, right in merges:
+        listed.setdefault(left + right, set()).add(left)
     if not whole_words:
         # Without a merge a token never comes from text, so it needs no rank.
         if broken := next((token for token in unproven if token in listed), None):
             raise Inexpressible(f"its merges do not lead to token {ids[broken]}")
         return ranks
-    if unproven:
-        _require_every_split(ids, listed)
+    _require_every_split(ids, listed)
     return dict(ids)
 
 
-def _stays_apart(left: str, right: str, ranks: Ranks, halves: Halves) -> bool:
+def _stays_apart(left: str, right: str, ranks: Mapping[str, int], made: Made) -> bool:
     """Whether no merge of lower rank joins characters on both sides of the seam while the halves are built.
 
-    Undoes the merges on either side of the seam from the latest to the earliest. Each state lasted until the
-    merge that was just undone; a crossing merge of lower rank would have come before it. Of equal ranks the
-    leftmost comes first.
+    left, right: tokens that have a rank. Undoes the merges on either side of the seam from the latest to the
+    earliest. Each state lasted until the merge that was just undone; a crossing merge of lower rank would have come
+    before it. Of equal ranks the leftmost comes first.
     """
-    if left not in ranks or right not in ranks:
-        return False
-    while left in halves or right in halves:
-        if right in halves and (left not in halves or ranks[right] >= ranks[left]):
-            until = ranks[right] + 1
-            right = halves[right][0]
+    before, after = made.get(left), made.get(right)
+    while before or after:
+        if after and (not before or after[2] >= before[2]):
+            until = after[2] + 1
+            right = after[0]
+            after = made.get(right)
         else:
-            until = ranks[left]
-            left = halves[left][1]
+            assert before
+            until = before[2]
+            left = before[1]
+            before = made.get(left)
         if ranks.get(left + right, until) < until:
             return False
-    return len(left) == len(right) == 1
+    return True
 
 
 def _require_every_split(ids: Mapping[str, int], listed: Mapping[str, set[str]]) -> None:

@@ -42,7 +42,7 @@ def parse_bpe(description: Mapping[str, Any]) -> tuple[BPE, bool]:
         raise ModelFormatError(f"the tokenizer's unk_token must be a string, not {type(unk_token).__name__}")
     bpe = BPE(
         vocabulary=_vocabulary(model),
-        merges=[_merge(merge, place) for place, merge in enumerate(_typed(model, "merges", list))],
+        merges=_merges(_typed(model, "merges", list)),
         added_tokens=[parse_added_token(token) for token in _typed(description, "added_tokens", list, [])],
         normalizer=normalizer,
         pre_tokenizer=pre_tokenizer,
@@ -103,12 +103,13 @@ def _vocabulary(model: Mapping[str, Any]) -> dict[str, int]:
     return vocabulary
 
 
-def _merge(merge: Any, place: int) -> tuple[str, str]:
-    parts = merge.split(" ") if isinstance(merge, str) else merge
-    match parts:
-        case [str(left), str(right)] if left and right:
-            return left, right
-    raise ModelFormatError(f"merge {place} of the tokenizer, {merge!r:.60}, is no pair of tokens")
+def _merges(merges: list[Any]) -> list[tuple[str, str]]:
+    """Pairs of tokens, each written as a list of two or with a space between them."""
+    pairs = [merge.split(" ") if isinstance(merge, str) else merge for merge in merges]
+    for place, pair in enumerate(pairs):
+        if not (isinstance(pair, list) and len(pair) == 2 and all(part and isinstance(part, str) for part in pair)):
+            raise ModelFormatError(f"merge {place} of the tokenizer, {merges[place]!r:.60}, is no pair of tokens")
+    return [(left, right) for left, right in pairs]
 
 
 def _steps(part: Any, inner: str, depth: int = 0) -> Iterator[Mapping[str, Any]]:

@@ -84,10 +84,10 @@ def test_more_tokens_than_are_computed_at_once(pair: Pair) -> None:
 def test_sequences_computed_together_do_not_change_each_other(pair: Pair) -> None:
     lengths = [1, 90, 8, 33, 2]
     caches = [pair.native.new_cache(200) for _ in lengths]
-    together = pair.native.forward([Chunk(PROMPT[:n], cache) for n, cache in zip(lengths, caches, strict=True)])
+    together = pair.native.forward([Chunk(PROMPT[:n], cache) for n, cache in zip(lengths, caches, strict=True)]).clone()
     for row, n in zip(together, lengths, strict=True):
         assert torch.equal(row, all_logits(pair.native, PROMPT[:n])[-1])
-    step = pair.native.forward([Chunk(PROMPT[n : n + 1], cache) for n, cache in zip(lengths, caches, strict=True)])
+    step = pair.native.forward([Chunk(PROMPT[n : n + 1], cache) for n, cache in zip(lengths, caches, strict=True)]).clone()
     for row, n in zip(step, lengths, strict=True):
         assert torch.equal(row, all_logits(pair.native, PROMPT[: n + 1])[-1])
 
