@@ -188,6 +188,10 @@ def test_a_restore_after_a_kill_leaves_no_log_of_the_old_database(tmp_path: Path
     with Store.open(home) as store:
         assert store.notices == []
         assert [conversation.title for conversation in store.conversations.list()] == ["Old"]
+    # What was kept is whole, its log included.
+    Store.restore(home, kept / "fireside.db")
+    assert titles(home) == {"Old", "New"}
+    assert (kept / "fireside.db-wal").read_bytes() == log
 
 
 def test_a_restore_into_an_empty_folder(tmp_path: Path) -> None:

@@ -207,6 +207,23 @@ def test_a_read_only_disk_is_one_line_and_harms_nothing(small_disk: SmallDisk) -
         assert store.conversations.get(id).title == "Kept"
 
 
+def test_a_read_only_file_is_one_line_and_harms_nothing(small_disk: SmallDisk) -> None:
+    with Store.open(small_disk.home) as store:
+        id = store.conversations.create(title="Kept").id
+    file = str(small_disk.home / "fireside.db")
+    subprocess.run(["mount", "--bind", file, file], check=True)
+    try:
+        subprocess.run(["mount", "-o", "remount,bind,ro", file], check=True)
+        with pytest.raises(DiskRefused, match="is read-only: make it writable") as refused:
+            Store.open(small_disk.home)
+        assert "\n" not in str(refused.value)
+    finally:
+        subprocess.run(["umount", file], check=True)
+    with Store.open(small_disk.home) as store:
+        assert store.notices == []
+        assert store.conversations.get(id).title == "Kept"
+
+
 def test_no_backup_is_begun_without_room_for_it(small_disk: SmallDisk) -> None:
     with Store.open(small_disk.home) as store:
         store.backups.make()
