@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from engine.checkpoint import open_checkpoint
+from engine.checkpoint.quantize import quantized
 from engine.errors import ContextOverflow, EngineError, InvalidPrompt, UnsupportedModel
 from engine.info import EngineInfo, installed_version
 from engine.job import Job
@@ -64,6 +65,7 @@ class Engine:
         context: int | None = None,
         threads: int | None = None,
         kernels: str = "auto",
+        quantize: str | None = None,
         deterministic: bool = False,
         on_progress: Callable[[float], None] | None = None,
     ) -> Engine:
@@ -91,9 +93,14 @@ class Engine:
             raise UnsupportedModel(
                 checkpoint.name, f"a context of {context:,} was asked for, but it has 1 to {config.context_length:,}"
             )
+        # The digest is that of the model's own files.
+        original = checkpoint
+        if quantize is not None:
+            source = quantized(checkpoint.source, checkpoint.layout, quantize, on_progress=on_progress)
+            checkpoint = replace(checkpoint, source=source)
         loading = Loading(checkpoint, context, torch_device, torch_dtype, kernels, threads)
         with ThreadPoolExecutor(1) as executor:
-            digest = executor.submit(checkpoint.digest)
+            digest = executor.submit(original.digest)
             model = loading.load(on_progress)
         info = EngineInfo(
             name=checkpoint.name,

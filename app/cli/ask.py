@@ -17,6 +17,7 @@ from app.cli.options import (
     kernels_option,
     model_option,
     models_option,
+    quantize_option,
     threads_option,
 )
 from app.cli.terminal import locate
@@ -47,6 +48,7 @@ class Spoken:
 @context_option
 @threads_option
 @kernels_option
+@quantize_option
 @click.option(
     "--preset",
     metavar="NAME",
@@ -74,6 +76,7 @@ def ask(
     context: int | None,
     threads: int | None,
     kernels: str,
+    quantize: str | None,
     preset: str | None,
     thinking: bool | None,
     system: str,
@@ -97,7 +100,7 @@ def ask(
 
     from engine import Engine
 
-    with Engine.load(path, context=context, threads=threads, kernels=kernels) as engine:
+    with Engine.load(path, context=context, threads=threads, kernels=kernels, quantize=quantize) as engine:
         sampling = Sampling.from_dict({**({} if preset else BALANCED.to_dict()), **engine.info.recommended, **chosen})
         run = engine.chat(messages, sampling, enable_thinking=thinking)
         try:

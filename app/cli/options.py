@@ -54,6 +54,11 @@ threads_option = click.option(
     metavar="COUNT",
     help="CPU threads that compute; without it, one a core.",
 )
+quantize_option = click.option(
+    "--quantize",
+    type=click.Choice(("int4", "int8")),
+    help="Run a model whose files hold 16 or 32 bits a number in fewer: less memory, more speed, less exact.",
+)
 kernels_option = click.option(
     "--kernels",
     type=click.Choice(("auto", "native", "torch")),

@@ -15,6 +15,7 @@ from app.cli.options import (
     kernels_option,
     model_option,
     models_option,
+    quantize_option,
     threads_option,
 )
 from app.cli.terminal import follow
@@ -29,6 +30,7 @@ from app.listener import listen
 @context_option
 @threads_option
 @kernels_option
+@quantize_option
 @home_option
 @models_option
 @click.option("--no-browser", is_flag=True, help="Do not open the browser.")
@@ -40,6 +42,7 @@ def serve(
     context: int | None,
     threads: int | None,
     kernels: str,
+    quantize: str | None,
     home: Path | None,
     models_dir: Path | None,
     no_browser: bool,
@@ -57,5 +60,5 @@ def serve(
         listener=listener,
         open_browser=not no_browser,
         on_start=follow,
-        loader=partial(Engine.load, context=context, threads=threads, kernels=kernels),
+        loader=partial(Engine.load, context=context, threads=threads, kernels=kernels, quantize=quantize),
     )
