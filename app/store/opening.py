@@ -184,6 +184,8 @@ def _applied(path: Path, wal: Path, lock: HomeLock) -> set[str]:
     with Pages(path, wal) as read:
         if read.cut:
             raise DatabaseDamaged(path, "its end is missing")
+        if read.log_damaged and _salvageable(path, wal) > messages:
+            raise DatabaseDamaged(path, f"{wal.name} was damaged while Fireside was not running")
     if not lock.wal_expected:
         # A clean end leaves no log. Where this one comes from is not known, but an old one takes messages away.
         alone = 0
@@ -213,13 +215,24 @@ def _examined(path: Path, wal: Path | None, *, pages: bool) -> tuple[set[str], i
         shutil.rmtree(room, ignore_errors=True)
 
 
+def _salvageable(path: Path, wal: Path) -> int:
+    """How many messages `rescue` would save."""
+    part = path.with_name(path.name + PART)
+    try:
+        return _salvaged(path, wal, part)
+    except sqlite3.Error as error:
+        raise translated(error, path) from None
+    finally:
+        part.unlink(missing_ok=True)
+
+
 def _salvaged(path: Path, wal: Path, part: Path) -> int:
-    """Salvage with the write-ahead log or without it, whichever yields more messages; how many."""
+    """Salvage with the write-ahead log, with all of it that is whole, or without it: what yields the most messages."""
     best = 0
     other = part.with_name(part.name + "2")
-    for log in (wal, None) if wal.exists() else (None,):
+    for log, all_frames in ((wal, False), (wal, True), (None, False)) if wal.exists() else ((None, False),):
         other.unlink(missing_ok=True)
-        saved = salvage(path, log, other)
+        saved = salvage(path, log, other, all_frames=all_frames)
         if saved > best or not part.exists():
             best = saved
             other.replace(part)

@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple, Self
 
-from app.store.wal import PAGE_SIZES, read_log
+from app.store.wal import PAGE_SIZES, Log, read_log, read_whole_frames
 
 Value = None | int | float | str | bytes
 
@@ -34,18 +34,23 @@ class Row(NamedTuple):
 class Pages:
     """The pages of a database file as the committed frames of its write-ahead log leave them; read-only.
 
-    cut: whether pages at the end are missing, which SQLite takes for zeros where there is a log.
-    wal: the log; None to leave it aside. Use it in a `with` block. Raises OSError if the file cannot be read.
+    wal: the log; None to leave it aside. all_frames: take from a damaged log whatever is whole. cut: whether pages at
+    the end are missing, which SQLite takes for zeros where there is a log. log_damaged: see `app.store.wal.Log`. Use
+    it in a `with` block. Raises OSError if the file cannot be read.
     """
 
-    def __init__(self, path: Path, wal: Path | None = None) -> None:
+    def __init__(self, path: Path, wal: Path | None = None, *, all_frames: bool = False) -> None:
         with ExitStack() as opened:
             self._file = opened.enter_context(path.open("rb"))
             size = _page_size(self._file.read(HEADER_BYTES))
             length = self._file.seek(0, 2)
             self._frames: dict[int, int] = {}
             self._wal = None
-            if wal and (log := read_log(wal)).page_size:
+            log = Log()
+            if wal:
+                log = read_whole_frames(wal, size) if all_frames else read_log(wal)
+            self.log_damaged = log.damaged
+            if wal and log.page_size:
                 self._wal = opened.enter_context(wal.open("rb"))
                 size, self._frames = log.page_size, log.offsets
             self.size = size

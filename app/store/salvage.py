@@ -42,15 +42,15 @@ class Column:
         return not self.key and isinstance(value, STORED[self.type])
 
 
-def salvage(source: Path, wal: Path | None, target: Path) -> int:
+def salvage(source: Path, wal: Path | None, target: Path, *, all_frames: bool = False) -> int:
     """Write what can be read of `source` into a new database `target`; how many messages that is.
 
-    The source is only read. The target has the schema of the source, as far as that can be read, else the present
-    one; it is to be migrated like any other. Rows are put into order: a message whose parent is lost goes below the
-    one before it, one whose conversation is lost into a new conversation. Raises OSError and sqlite3.Error for what
-    the disk refuses.
+    wal, all_frames: as for `Pages`. The source is only read. The target has the schema of the source, as far as that
+    can be read, else the present one; it is to be migrated like any other. Rows are put into order: a message whose
+    parent is lost goes below the one before it, one whose conversation is lost into a new conversation. Raises OSError
+    and sqlite3.Error for what the disk refuses.
     """
-    with Pages(source, wal) as pages, closing(sqlite3.connect(target)) as connection:
+    with Pages(source, wal, all_frames=all_frames) as pages, closing(sqlite3.connect(target)) as connection:
         roots = _roots(pages)
         db = sqlite_utils.Database(connection, execute_plugins=False)
         _create_schema(db, _applied(pages, roots))

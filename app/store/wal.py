@@ -72,6 +72,34 @@ def read_log(path: Path) -> Log:
     return Log(size, committed, damaged=frames < indexed)
 
 
+def read_whole_frames(path: Path, page_size: int) -> Log:
+    """Read what SQLite does not of a damaged log: every frame that is whole, whatever is lost before it.
+
+    A frame's checksum continues the one in the header of the frame before, so two neighbours suffice to know that the
+    second is whole. Frames of earlier rounds and those after the last commit are left out. Raises OSError.
+    """
+    with path.open("rb") as file:
+        file.seek(HEADER_BYTES)
+        frames: dict[int, int] = {}
+        pending: dict[int, int] = {}
+        before, round_ = None, b""
+        while len(frame := file.read(FRAME_HEADER_BYTES + page_size)) == FRAME_HEADER_BYTES + page_size:
+            number, commit, _, _, *checksum = struct.unpack_from(">6I", frame)
+            salts = frame[8:16]
+            data = frame[FRAME_HEADER_BYTES:]
+            whole = before is not None and any(
+                _checksum(data, _checksum(frame[:8], before, order), order) == tuple(checksum) for order in "<>"
+            )
+            before = (checksum[0], checksum[1])
+            if not whole or salts != (round_ := round_ or salts):
+                continue
+            pending[number] = file.tell() - page_size
+            if commit:
+                frames |= pending
+                pending.clear()
+    return Log(page_size, frames, damaged=True)
+
+
 def _indexed_frames(log: Path, salts: bytes | None) -> int:
     """How many committed frames the log's index (-shm) knows that are not all in the database yet.
 

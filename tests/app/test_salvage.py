@@ -279,6 +279,19 @@ def test_a_lost_page_costs_only_the_messages_on_it(tmp_path: Path, originals: Or
         assert messages_lost_with(page, tmp_path / str(page), originals) <= most
 
 
+def test_a_log_without_its_header_is_read_all_the_same(tmp_path: Path, originals: Originals) -> None:
+    home = tmp_path / "home"
+    shutil.copytree(originals.folder / "young", home)
+    with (home / LOG).open("r+b") as file:
+        file.write(bytes(32))
+    before = files_of(home)
+    with Store.open(home) as store:
+        assert texts_of(store) == originals.texts["young"]
+        [notice] = store.notices
+        assert "32 messages could be saved" in notice
+    assert kept_in(home) == [before]
+
+
 @pytest.mark.slow
 def test_300_damaged_databases_are_opened_and_told(tmp_path: Path, originals: Originals) -> None:
     outcomes = open_all(tmp_path, originals, 300, seed=2)
