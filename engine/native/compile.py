@@ -17,5 +17,5 @@ FAST = {"reassoc", "contract", "arcp", "nsz"}
 
 
 def compiled(function: Callable[..., Any]) -> Any:
-    """Compile a function when it is first called, or load what was compiled before."""
-    return numba.njit(nogil=True, fastmath=FAST, cache=folder is not None)(function)
+    """Compile a function when it is first called, or load what was compiled before; it never raises."""
+    return numba.njit(nogil=True, error_model="numpy", fastmath=FAST, cache=folder is not None)(function)

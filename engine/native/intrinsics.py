@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Iterator, Sequence
+from functools import partial, reduce
 from typing import Any
 
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 
-from engine.native.blocks import BLOCK, GROUP_BYTES, LANES, Q4, Q8
+from engine.native.blocks import BLOCK, KINDS, LANES, Kind
 from engine.native.vector import (
     FLOAT,
     FLOATS,
@@ -41,80 +41,84 @@ LANE_BYTES = 4 * LANES
 NO_FLOATS = ir.Constant(FLOATS, [0.0] * LANES)
 NO_WORDS = ir.Constant(WORDS, [0] * LANES)
 
-Unpack = Callable[[Builder, Value], Iterator[Value]]
+# Inputs that a group of rows is multiplied with at once: as many as there are registers for their sums.
+WIDTHS = (1, 2, 4, 8)
 
 
-def _q4_pairs(builder: Builder, block: Value) -> Iterator[Value]:
+def _pairs(builder: Builder, kind: Kind, block: Value) -> Iterator[Value]:
+    """The numbers of a block of a group, two of each row at a time, as int16."""
+    if kind.bits == 8:
+        for pair in range(BLOCK // 2):
+            yield builder.sext(load(builder, offset(builder, block, pair, 2 * LANES), PAIR_BYTES, 2 * LANES), PAIRS)
+        return
     for word in range(BLOCK // 8):
-        packed = load(builder, offset(builder, block, word, LANE_BYTES), WORDS, LANE_BYTES)
+        packed = load(builder, offset(builder, block, word, LANE_BYTES), WORDS, 2 * LANES)
         for place in range(4):
             shifted = builder.lshr(packed, ir.Constant(WORDS, [4 * place] * LANES)) if place else packed
             yield builder.bitcast(builder.and_(shifted, ir.Constant(WORDS, [0x000F000F] * LANES)), PAIRS)
 
 
-def _q8_pairs(builder: Builder, block: Value) -> Iterator[Value]:
-    for pair in range(BLOCK // 2):
-        yield builder.sext(load(builder, offset(builder, block, pair, 2 * LANES), PAIR_BYTES, 2 * LANES), PAIRS)
-
-
-def _row_products(kind: int, unpack: Unpack, width: int) -> Any:
-    """y[row, lane] = sum over k of W[lane, k] * x[row, k], for a group of 16 rows of W and `width` inputs."""
-    weights_bytes = LANES * BLOCK // 2 if kind == Q4 else LANES * BLOCK
-
-    @native(types.void, *[ADDRESS] * 7)
-    def row_products(
-        builder: Builder,
-        weights: Value,
-        numbers: Value,
-        scales: Value,
-        sums: Value,
-        blocks: Value,
-        y: Value,
-        y_stride: Value,
-    ) -> None:
-        """Addresses of the packed group, of the inputs as int16 with their scale and sum a block, and of y."""
-        with_sums = kind == Q4
-        loop = Loop(builder, blocks, [NO_FLOATS] * width)
-        block = offset(builder, weights, loop.index, GROUP_BYTES[kind])
-        at_row = [builder.mul(blocks, INT64(row)) for row in range(width)]
-        inputs = [offset(builder, numbers, builder.add(at_row[row], loop.index), 2 * BLOCK) for row in range(width)]
-        # Several sums side by side hide the latency of the additions.
-        chains = max(1, 4 // width)
-        totals = [[NO_WORDS] * chains for _ in range(width)]
-        for place, pairs in enumerate(unpack(builder, block)):
-            for row in range(width):
-                x = splat(builder, load(builder, offset(builder, inputs[row], place, 4), INT32))
-                chain = totals[row][place % chains]
-                totals[row][place % chains] = add_pair_products(builder, chain, pairs, builder.bitcast(x, PAIRS))
-        scale = _halves(builder, offset(builder, block, weights_bytes, 1))
-        minimum = _halves(builder, offset(builder, block, weights_bytes + 2 * LANES, 1)) if with_sums else None
-        new = []
-        for row in range(width):
-            at = builder.add(at_row[row], loop.index)
-            total = totals[row][0]
-            for chain in totals[row][1:]:
-                total = builder.add(total, chain)
-            x_scale = splat(builder, load(builder, offset(builder, scales, at, 4), FLOAT))
-            product = builder.fmul(builder.sitofp(total, FLOATS), scale)
-            result = fma(builder, product, x_scale, loop.values[row])
-            if minimum is not None:
-                result = fma(
-                    builder, minimum, splat(builder, load(builder, offset(builder, sums, at, 4), FLOAT)), result
-                )
-            new.append(result)
-        loop.carry(new)
-        for row, value in enumerate(loop.values):
-            store(builder, value, offset(builder, y, builder.mul(y_stride, INT64(row)), 4))
-
-    return row_products
-
-
-def _halves(builder: Builder, address: Value) -> Value:
+def _factors(builder: Builder, kind: Kind, block: Value, place: int) -> Value:
+    """The scales of a group's rows, or after the last of them their minima."""
+    address = offset(builder, block, kind.numbers_bytes + place * kind.factor_bytes, 1)
+    if kind.wide:
+        return load(builder, address, FLOATS, 2 * LANES)
     return builder.fpext(load(builder, address, HALVES, 2 * LANES), FLOATS)
 
 
-q4_rows_1, q4_rows_2, q4_rows_4, q4_rows_8 = (_row_products(Q4, _q4_pairs, width) for width in (1, 2, 4, 8))
-q8_rows_1, q8_rows_2, q8_rows_4, q8_rows_8 = (_row_products(Q8, _q8_pairs, width) for width in (1, 2, 4, 8))
+def _multiply_rows(builder: Builder, kind: Kind, width: int, addresses: Sequence[Value]) -> None:
+    weights, numbers, scales, sums, blocks, y, y_stride = addresses
+    loop = Loop(builder, blocks, [NO_FLOATS] * width)
+    block = offset(builder, weights, loop.index, kind.group_bytes)
+    at_row = [builder.add(builder.mul(blocks, INT64(row)), loop.index) for row in range(width)]
+    inputs = [offset(builder, numbers, at, 2 * BLOCK) for at in at_row]
+    x_scales = [splat(builder, load(builder, offset(builder, scales, at, 4), FLOAT)) for at in at_row]
+    results = list(loop.values)
+    # Several sums side by side hide the latency of the additions.
+    chains = max(1, 4 // width)
+    totals = [[NO_WORDS] * chains for _ in range(width)]
+    for place, pairs in enumerate(_pairs(builder, kind, block)):
+        for row in range(width):
+            x = splat(builder, load(builder, offset(builder, inputs[row], place, 4), INT32))
+            chain = totals[row][place % chains]
+            totals[row][place % chains] = add_pair_products(builder, chain, pairs, builder.bitcast(x, PAIRS))
+        if (place + 1) * 2 % kind.scaled == 0:
+            scale = _factors(builder, kind, block, place * 2 // kind.scaled)
+            for row in range(width):
+                product = builder.sitofp(reduce(builder.add, totals[row]), FLOATS)
+                results[row] = fma(builder, builder.fmul(product, scale), x_scales[row], results[row])
+                totals[row] = [NO_WORDS] * chains
+    if kind.minimum:
+        minimum = _factors(builder, kind, block, kind.scales)
+        for row, at in enumerate(at_row):
+            x_sum = splat(builder, load(builder, offset(builder, sums, at, 4), FLOAT))
+            results[row] = fma(builder, minimum, x_sum, results[row])
+    loop.carry(results)
+    for row, value in enumerate(loop.values):
+        store(builder, value, offset(builder, y, builder.mul(y_stride, INT64(row)), 4))
+
+
+@native(types.int64, types.int64, types.int64, *[ADDRESS] * 7)
+def row_products(builder: Builder, kind: Value, left: Value, *addresses: Value) -> Value:
+    """y[row, lane] = sum over k of W[lane, k] * x[row, k], for a group of 16 rows of W and some of `left` inputs.
+
+    addresses: of the packed group; of the inputs as int16 numbers, their scales and sums; how many blocks a row has;
+    of y; and how many numbers from one of its rows to the next. Returns how many inputs were taken: 1, 2, 4 or 8.
+    """
+    power = INT64(0)
+    for place, width in enumerate(WIDTHS):
+        power = builder.select(builder.icmp_signed(">=", left, INT64(width)), INT64(place), power)
+    done = builder.append_basic_block("done")
+    choice = builder.switch(builder.add(builder.mul(kind, INT64(len(WIDTHS))), power), done)
+    for number, each in enumerate(KINDS):
+        for place, width in enumerate(WIDTHS):
+            case = builder.append_basic_block("case")
+            choice.add_case(INT64(number * len(WIDTHS) + place), case)
+            builder.position_at_end(case)
+            _multiply_rows(builder, each, width, addresses)
+            builder.branch(done)
+    builder.position_at_end(done)
+    return builder.shl(INT64(1), power)
 
 
 @native(types.void, *[ADDRESS] * 4)
@@ -124,14 +128,17 @@ def quantize_block(builder: Builder, x: Value, numbers: Value, scale: Value, tot
     halves = [load(builder, offset(builder, x, half, LANE_BYTES), FLOATS) for half in range(2)]
     sizes = [call(builder, half, name="fabs") for half in halves]
     largest = fold_lanes(builder, maximum(*sizes), maximum)
-    store(builder, builder.fmul(largest, FLOAT(1 / 32767)), scale)
     # A block of zeros, or of numbers so small that their scale is none, stays zeros.
     visible = builder.fcmp_ordered(">", largest, FLOAT(1e-30))
     factor = splat(builder, builder.select(visible, builder.fdiv(FLOAT(32767.0), largest), FLOAT(0.0)))
     for half, value in enumerate(halves):
         rounded = call(builder, builder.fmul(value, factor), name="rint")
         store(builder, builder.fptosi(rounded, SHORTS), offset(builder, numbers, half, 2 * LANES), 2)
-    store(builder, fold_lanes(builder, builder.fadd(*halves), builder.fadd), total)
+    found = fold_lanes(builder, builder.fadd(*halves), builder.fadd)
+    store(builder, found, total)
+    # What is not a number has no place among integers: the scale passes it on.
+    nothing = builder.fsub(found, found)
+    store(builder, builder.fadd(builder.fmul(largest, FLOAT(1 / 32767)), nothing), scale)
 
 
 def _dot_products(width: int) -> Any:

@@ -11,7 +11,7 @@ import math
 import numpy as np
 from numba.np.numpy_support import carray
 
-from engine.native.blocks import BLOCK, GROUP_BYTES, LANES, Q4
+from engine.native.blocks import BLOCK, KINDS, LANES
 from engine.native.compile import compiled
 from engine.native.intrinsics import (
     bytes_at,
@@ -20,21 +20,19 @@ from engine.native.intrinsics import (
     float_of_bits,
     floats_at,
     half_at,
-    q4_rows_1,
-    q4_rows_2,
-    q4_rows_4,
-    q4_rows_8,
-    q8_rows_1,
-    q8_rows_2,
-    q8_rows_4,
-    q8_rows_8,
     quantize_block,
+    row_products,
     weighted_rows_1,
     weighted_rows_4,
 )
 
-Q4_GROUP, Q8_GROUP = GROUP_BYTES
-HALF_BLOCK = LANES * BLOCK // 2
+# What compiled code asks of each of KINDS.
+GROUP_BYTES = tuple(kind.group_bytes for kind in KINDS)
+NUMBERS_BYTES = tuple(kind.numbers_bytes for kind in KINDS)
+FACTOR_BYTES = tuple(kind.factor_bytes for kind in KINDS)
+SCALES = tuple(kind.scales for kind in KINDS)
+MINIMUM = tuple(kind.minimum for kind in KINDS)
+BITS = tuple(kind.bits for kind in KINDS)
 KEYS_AT_ONCE = 8
 LOWEST = np.float32(-1e30)
 
@@ -45,54 +43,42 @@ def multiply(kind, weights, inputs, outputs, x, rows, y, y_stride, thread, threa
     numbers, scales, sums = x
     blocks = inputs // BLOCK
     groups = (outputs + LANES - 1) // LANES
-    size = Q4_GROUP if kind == Q4 else Q8_GROUP
+    size = blocks * GROUP_BYTES[kind]
     for group in range(groups * thread // threads, groups * (thread + 1) // threads):
-        w, out = weights + group * blocks * size, y + group * LANES * 4
+        w, out = weights + group * size, y + group * LANES * 4
         row = 0
         while row < rows:
-            left = rows - row
             n, s, t = numbers + row * inputs * 2, scales + row * blocks * 4, sums + row * blocks * 4
-            o = out + row * y_stride * 4
-            if kind == Q4:
-                if left >= 8:
-                    q4_rows_8(w, n, s, t, blocks, o, y_stride)
-                elif left >= 4:
-                    q4_rows_4(w, n, s, t, blocks, o, y_stride)
-                elif left >= 2:
-                    q4_rows_2(w, n, s, t, blocks, o, y_stride)
-                else:
-                    q4_rows_1(w, n, s, t, blocks, o, y_stride)
-            elif left >= 8:
-                q8_rows_8(w, n, s, t, blocks, o, y_stride)
-            elif left >= 4:
-                q8_rows_4(w, n, s, t, blocks, o, y_stride)
-            elif left >= 2:
-                q8_rows_2(w, n, s, t, blocks, o, y_stride)
-            else:
-                q8_rows_1(w, n, s, t, blocks, o, y_stride)
-            row += 8 if left >= 8 else 4 if left >= 4 else 2 if left >= 2 else 1
+            row += row_products(kind, rows - row, w, n, s, t, blocks, out + row * y_stride * 4, y_stride)
+
+
+@compiled
+def factor_at(address, width):  # type: ignore[no-untyped-def]
+    """A scale or minimum, of which a group's rows have `width` bytes."""
+    return half_at(address) if width == 2 * LANES else carray(floats_at(address), 1)[0]
 
 
 @compiled
 def unpack_row(kind, weights, inputs, row, scale, out):  # type: ignore[no-untyped-def]
     """One row of a packed matrix as float32, times `scale`: the embedding of a token."""
-    blocks, lane = inputs // BLOCK, row % LANES
-    size = Q4_GROUP if kind == Q4 else Q8_GROUP
+    blocks, lane, width = inputs // BLOCK, row % LANES, FACTOR_BYTES[kind]
+    scaled = BLOCK // SCALES[kind]
     result = carray(floats_at(out), inputs)
     for block in range(blocks):
-        at = weights + (row // LANES * blocks + block) * size
-        data = carray(bytes_at(at), size)
-        if kind == Q4:
-            factor, minimum = half_at(at + HALF_BLOCK + 2 * lane), half_at(at + HALF_BLOCK + 2 * LANES + 2 * lane)
-            for k in range(BLOCK):
+        at = weights + (row // LANES * blocks + block) * GROUP_BYTES[kind]
+        data = carray(bytes_at(at), GROUP_BYTES[kind])
+        factors = at + NUMBERS_BYTES[kind] + lane * (width // LANES)
+        minimum = np.float32(0)
+        if MINIMUM[kind]:
+            minimum = factor_at(factors + SCALES[kind] * width, width)
+        for k in range(BLOCK):
+            if BITS[kind] == 4:
                 octet = data[k // 8 * 4 * LANES + 4 * lane + k % 2 * 2 + k % 8 // 4]
-                number = octet >> 4 if k % 4 // 2 else octet & 15
-                result[block * BLOCK + k] = (np.float32(number) * factor + minimum) * scale
-        else:
-            factor = half_at(at + LANES * BLOCK + 2 * lane)
-            for k in range(BLOCK):
-                number = np.int8(data[k // 2 * 2 * LANES + 2 * lane + k % 2])
-                result[block * BLOCK + k] = np.float32(number) * factor * scale
+                number = np.float32(octet >> 4 if k % 4 // 2 else octet & 15)
+            else:
+                number = np.float32(np.int8(data[k // 2 * 2 * LANES + 2 * lane + k % 2]))
+            factor = factor_at(factors + k // scaled * width, width)
+            result[block * BLOCK + k] = (number * factor + minimum) * scale
 
 
 @compiled

@@ -8,7 +8,7 @@ from math import prod
 import torch
 
 from engine.checkpoint import Checkpoint
-from engine.native.blocks import BLOCK, LANES, packable, packed_bytes
+from engine.native.blocks import LANES, STORED, packable, packed_bytes
 from engine.native.code_cache import code_folder
 
 
@@ -25,7 +25,7 @@ def refusal(checkpoint: Checkpoint, device: torch.device, dtype: torch.dtype) ->
     stored = {name.removeprefix(layout.prefix): tensor for name, tensor in checkpoint.source.tensors.items()}
     for tensor in stored.values():
         if len(tensor.shape) == 2 and not packable(tensor.quantization, tensor.shape[-1]):
-            return f"it takes weights of Q4_0, Q4_1 and Q8_0 in blocks of {BLOCK}, not {tensor.quantization}"
+            return f"it takes weights of {', '.join(STORED)} in whole blocks, not {tensor.quantization}"
     layers = range(len(config.layers))
     head_norms = [stored.get(f"{name.format(index)}.weight") for name in (names.query_norm, names.key_norm) if name
                   for index in layers]  # fmt: skip

@@ -6,23 +6,25 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
-from gguf import GGMLQuantizationType
+from gguf import GGMLQuantizationType, quants
 
 from engine import Engine, EngineError, Sampling
 from engine.checkpoint import open_checkpoint
-from engine.checkpoint.dequantize import UNPACKERS
 from engine.engine import Engine as LoadedEngine
 from engine.model import Chunk, ForwardPass, Model
 from engine.native import compile_native, load_native, refusal
-from engine.native.blocks import FILE_BYTES, pack, packable
+from engine.native.blocks import STORED, pack, packable, packed_bytes
 from tests.tiny import write_tiny_llama
 
 pytest.importorskip("numba")
 CPU = torch.device("cpu")
 # Of the largest logit: what 16-bit activations cost over a few layers.
 TOLERANCE = 1e-3
+# Where the float16 of each storage type's block are, if not only at its start.
+HALVES = {"Q4_1": (0, 2), "Q5_1": (0, 2), "Q4_K": (0, 2), "Q5_K": (0, 2), "Q6_K": (208,)}
 KINDS = [GGMLQuantizationType.Q4_0, GGMLQuantizationType.Q4_1, GGMLQuantizationType.Q8_0]
 PROMPT = torch.arange(3, 203) % 250 + 3
 
@@ -87,7 +89,9 @@ def test_sequences_computed_together_do_not_change_each_other(pair: Pair) -> Non
     together = pair.native.forward([Chunk(PROMPT[:n], cache) for n, cache in zip(lengths, caches, strict=True)]).clone()
     for row, n in zip(together, lengths, strict=True):
         assert torch.equal(row, all_logits(pair.native, PROMPT[:n])[-1])
-    step = pair.native.forward([Chunk(PROMPT[n : n + 1], cache) for n, cache in zip(lengths, caches, strict=True)]).clone()
+    step = pair.native.forward(
+        [Chunk(PROMPT[n : n + 1], cache) for n, cache in zip(lengths, caches, strict=True)]
+    ).clone()
     for row, n in zip(step, lengths, strict=True):
         assert torch.equal(row, all_logits(pair.native, PROMPT[: n + 1])[-1])
 
@@ -113,22 +117,59 @@ def test_any_number_of_threads(pair: Pair, threads: int) -> None:
         model.close()
 
 
-@pytest.mark.parametrize("quantization", sorted(FILE_BYTES))
+def stored_rows(quantization: str, outputs: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Random rows as GGUF stores them, three blocks each, and the numbers the reference finds in them."""
+    stored = STORED[quantization]
+    random = np.random.default_rng(outputs)
+    blocks = random.integers(0, 256, (outputs * 3, stored.nbytes), dtype=np.uint8)
+    for start in HALVES.get(quantization, (0,)):
+        blocks[:, start : start + 2] = random.normal(size=(len(blocks), 1)).astype(np.float16).view(np.uint8)
+    numbers = quants.dequantize(blocks, GGMLQuantizationType[quantization])
+    return torch.from_numpy(blocks).view(outputs, -1), torch.from_numpy(numbers).view(outputs, -1)
+
+
+@pytest.mark.parametrize("quantization", sorted(STORED))
 @pytest.mark.parametrize("outputs", [16, 40])
 def test_packed_rows_hold_the_stored_numbers(quantization: str, outputs: int) -> None:
     from engine.native.kernels import unpack_row
 
-    torch.manual_seed(outputs)
-    inputs, size = 96, FILE_BYTES[quantization]
-    blocks = torch.randint(0, 256, (outputs * inputs // 32, size), dtype=torch.uint8)
-    halves = 2 if quantization == "Q4_1" else 1
-    blocks[:, : 2 * halves] = torch.randn(len(blocks), halves).half().view(torch.uint8)
-    expected = UNPACKERS[quantization](blocks).view(outputs, inputs)
-    matrix = pack(quantization, blocks.view(outputs, -1), inputs)
+    rows, expected = stored_rows(quantization, outputs)
+    inputs = expected.shape[1]
+    matrix = pack(quantization, rows, inputs)
+    assert matrix.data.nbytes >= packed_bytes(quantization, outputs * inputs)
     found = torch.zeros(inputs)
     for row in range(outputs):
-        unpack_row(matrix.kind, matrix.address, inputs, row, torch.ones(1).numpy()[0], found.data_ptr())
+        unpack_row(matrix.kind, matrix.address, inputs, row, np.float32(1), found.data_ptr())
         assert torch.allclose(found, expected[row], rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("quantization", sorted(STORED))
+@pytest.mark.parametrize("count", [1, 15])
+def test_products_with_packed_rows(quantization: str, count: int) -> None:
+    from engine.native.kernels import multiply, quantize
+
+    rows, weights = stored_rows(quantization, 48)
+    inputs = weights.shape[1]
+    matrix = pack(quantization, rows, inputs)
+    x = torch.randn(count, inputs, generator=torch.Generator().manual_seed(count))
+    x[:, 3] *= 10  # as activations have their outliers
+    numbers = torch.zeros(count, inputs, dtype=torch.int16)
+    scales, sums = torch.zeros(2, count, inputs // 32)
+    into = (numbers.data_ptr(), scales.data_ptr(), sums.data_ptr())
+    for row in range(count):
+        quantize(x[row].data_ptr(), inputs, row, into)
+    y = torch.zeros(count, 64)
+    for thread in range(2):
+        multiply(matrix.kind, matrix.address, inputs, 48, into, count, y.data_ptr(), 64, thread, 2)
+    assert distance(y[:, :48], (x.double() @ weights.double().T).float()) < 3e-4
+    assert not y[:, 48:].any()
+
+
+def test_what_is_not_a_number_is_not_hidden(pair: Pair) -> None:
+    cache = pair.native.new_cache(8)
+    pair.native.forward([Chunk(PROMPT[:4], cache)])
+    cache.values[0, :, 2] = float("nan")
+    assert pair.native.forward([Chunk(PROMPT[4:5], cache)]).isnan().any()
 
 
 def test_a_minimum_beyond_float16_is_not_packed() -> None:
@@ -165,7 +206,7 @@ def test_an_answer_goes_on_while_kernels_are_replaced(pair: Pair) -> None:
 def test_what_is_not_computed_is_refused_by_name(tmp_path: Path) -> None:
     path = write_tiny_llama(tmp_path / "plain.gguf", quantization=GGMLQuantizationType.F32)
     assert refusal(open_checkpoint(path), CPU, torch.float32) is not None
-    with pytest.raises(EngineError, match="Q4_0, Q4_1 and Q8_0 in blocks of 32, not F32"):
+    with pytest.raises(EngineError, match="Q8_0, Q4_K, Q5_K, Q6_K in whole blocks, not F32"):
         Engine.load(path, device="cpu", kernels="native")
     with Engine.load(path, device="cpu") as engine:
         assert engine.info.kernels != "native"
