@@ -43,6 +43,7 @@ def reference(path: Path, tokens: list[int]) -> Tensor:
 def fireside(path: Path, tokens: list[int]) -> tuple[Tensor, Tensor, str]:
     """Logits after each token computed as a prompt, and one by one as an answer; and the kernels that did it."""
     with Engine.load(path, device="cpu") as engine:
+        engine.wait_for_kernels()
         return engine.logits(tokens), engine.logits(tokens, chunk=1), engine.info.kernels
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -53,6 +54,7 @@ class Engine:
         self.info = info
         self._tokenizer = tokenizer
         self._template = template
+        self._accelerating: threading.Thread | None = None
         self._scheduler = Scheduler(model, tokenizer.vocabulary, slots, threads, deterministic=deterministic)
 
     @classmethod
@@ -122,8 +124,13 @@ class Engine:
         slots = loading.slots(SLOTS)
         tokenizer, template = checkpoint.tokenizer, checkpoint.template
         engine = cls(model, tokenizer, template, info, threads, slots=slots, deterministic=deterministic)
-        loading.accelerate(engine.replace_model)
+        engine._accelerating = loading.accelerate(engine.replace_model)
         return engine
+
+    def wait_for_kernels(self) -> None:
+        """Return once the kernels are those that the model will go on with: see `load`, `auto`."""
+        if self._accelerating is not None:
+            self._accelerating.join()
 
     def replace_model(self, model: ForwardPass, kernels: str) -> None:
         """Compute with another model of the same weights from now on; answers under way go on."""

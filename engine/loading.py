@@ -76,10 +76,13 @@ class Loading:
         """For how many conversations at once there is memory, `most` at most."""
         return max(1, min(most, 1 + (available(self._device) - self.need.kv) // self.need.kv))
 
-    def accelerate(self, use: Callable[[ForwardPass, str], None]) -> None:
-        """Where native kernels are still to be compiled, do so beside the first answers, then `use` them."""
+    def accelerate(self, use: Callable[[ForwardPass, str], None]) -> threading.Thread | None:
+        """Where native kernels are still to be compiled, do so beside the first answers, then `use` them.
+
+        Returns the thread that does; None if there is nothing to wait for.
+        """
         if not self._native or self._at_once:
-            return
+            return None
 
         def prepare() -> None:
             try:
@@ -94,4 +97,6 @@ class Loading:
             except EngineClosed:
                 model.close()
 
-        threading.Thread(target=prepare, name="fireside-compile", daemon=True).start()
+        thread = threading.Thread(target=prepare, name="fireside-compile", daemon=True)
+        thread.start()
+        return thread

@@ -56,6 +56,7 @@ def measure(path: Path, text: str) -> Quality:
     checkpoint = open_checkpoint(path)
     tokens = text_tokens(checkpoint, text)
     with Engine.load(path, context=len(tokens)) as engine:
+        engine.wait_for_kernels()
         prompt, answer = engine.logits(tokens), engine.logits(tokens, chunk=1)
     reference = reference_logits(checkpoint, tokens)
     return Quality(len(tokens), perplexity(prompt, tokens), compare(reference, prompt), compare(reference, answer))

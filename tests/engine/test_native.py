@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -212,3 +213,34 @@ def test_what_is_not_computed_is_refused_by_name(tmp_path: Path) -> None:
         assert engine.info.kernels != "native"
     with pytest.raises(EngineError, match="auto, native, torch"):
         Engine.load(path, device="cpu", kernels="abacus")
+
+
+def test_answers_begin_by_torch_while_the_code_is_compiled(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    compiling = threading.Event()
+
+    def slowly() -> None:
+        compiling.wait(30)
+
+    monkeypatch.setattr("engine.loading.code_is_ready", lambda: False)
+    monkeypatch.setattr("engine.loading.compile_native", slowly)
+    greedy = Sampling(temperature=0, max_tokens=30, ignore_eos=True)
+    with Engine.load(pair.path, device="cpu") as engine:
+        assert engine.info.kernels != "native"
+        first = [step.token for step in engine.generate("Once", greedy)]
+        compiling.set()
+        engine.wait_for_kernels()
+        assert engine.info.kernels == "native"
+        assert [step.token for step in engine.generate("Once", greedy)] == first
+
+
+def test_a_compiler_that_fails_leaves_torch(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("engine.loading.code_is_ready", lambda: False)
+    monkeypatch.setattr("engine.native.code_is_ready", lambda: False)
+    monkeypatch.setattr("engine.native.sys.executable", "/bin/false")
+    with Engine.load(pair.path, device="cpu") as engine:
+        engine.wait_for_kernels()
+        assert engine.info.kernels != "native"
+        assert len(list(engine.generate("Once", Sampling(max_tokens=3, ignore_eos=True)))) == 3
+    assert "compiling the native kernels ended with 1" in caplog.text
