@@ -44,6 +44,8 @@ def examine(path: Path, *, shown: Path | None = None, pages: bool = True, thorou
             applied = [migration.name for migration in migrations.applied(db)]
     except sqlite3.Error as error:
         raise _reason(error, shown) from None
+    except UnicodeDecodeError as error:  # SQLite's message cites what is damaged
+        raise DatabaseDamaged(shown, str(error)) from None
     if unknown := sorted(set(applied) - names()):
         raise DatabaseNewer(shown, unknown)
     if not present:

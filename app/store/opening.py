@@ -69,17 +69,14 @@ def _inspect(path: Path, wal: Path, lock: HomeLock) -> list[str]:
     except DatabaseDamaged as damage:
         return [rescue(path, damage.reason)]
     notices = []
+    loss = ""
     if lock.wal_expected and not wal.exists():
-        notices.append(
-            f"The newest changes may be missing: {wal.name} is gone from {path.parent}, though Fireside was ended "
-            "while it was in use."
-        )
-    if read_log(wal).damaged:
+        loss = f"may be missing: {wal.name} is gone, though Fireside was ended while it was in use"
+    elif read_log(wal).damaged:
+        loss = f"are missing: {wal.name} was damaged while Fireside was not running"
+    if loss:
         folder = set_aside(path, "damaged-log", link=False)
-        notices.append(
-            f"The newest changes are missing: {wal.name} was damaged while Fireside was not running. "
-            f"The files as they were are kept in {folder}."
-        )
+        notices.append(f"The newest changes {loss}. The files as they were are kept in {folder}.")
         (folder / WHAT_HAPPENED).write_text(notices[-1] + "\n", encoding="utf-8")
     if missing:
         Backups(path).make()
