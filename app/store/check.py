@@ -10,9 +10,13 @@ import sqlite_utils
 
 from app.store.errors import DatabaseDamaged, DatabaseNewer, DiskRefused, HomeNotWritable, translated
 from app.store.migrations import migrations, names
+from app.store.pages import MAGIC
 
 # Without these there is no history to show, whatever else the file holds.
 TABLES = frozenset({"conversations", "messages", "presets", "events", "messages_fts"})
+# "The Database Header" of sqlite.org/fileformat2.html.
+WRITE_VERSION = 18
+WAL_VERSION = 2
 DAMAGE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
 
@@ -31,6 +35,11 @@ def examine(path: Path, *, shown: Path | None = None, pages: bool = True, thorou
     """
     shown = shown or path
     try:
+        with path.open("rb") as file:
+            header = file.read(WRITE_VERSION + 1)
+        if header.startswith(MAGIC) and header[WRITE_VERSION] > WAL_VERSION:
+            # SQLite would open it, for reading only.
+            raise DatabaseDamaged(shown, f"its header has the write version {header[WRITE_VERSION]}")
         with closing(connect_readonly(path)) as connection:
             connection.execute("PRAGMA mmap_size = 0")
             if pages:
@@ -44,14 +53,20 @@ def examine(path: Path, *, shown: Path | None = None, pages: bool = True, thorou
             applied = [migration.name for migration in migrations.applied(db)]
     except sqlite3.Error as error:
         raise _reason(error, shown) from None
+    except OSError as error:
+        raise HomeNotWritable(shown.parent, error.strerror or str(error)) from None
     except UnicodeDecodeError as error:  # SQLite's message cites what is damaged
         raise DatabaseDamaged(shown, str(error)) from None
-    if unknown := sorted(set(applied) - names()):
+    known = names()
+    if (unknown := sorted(set(applied).difference(known))) and set(applied).issuperset(known):
         raise DatabaseNewer(shown, unknown)
     if not present:
         raise DatabaseDamaged(shown, "it is empty")
     if missing := sorted(TABLES - present):
         raise DatabaseDamaged(shown, f"it has no table {missing[0]}")
+    # Applied in order, none is left out.
+    if not applied or set(applied) != set(known[: len(applied)]):
+        raise DatabaseDamaged(shown, "what it tells of its migrations is not so")
     return applied
 
 

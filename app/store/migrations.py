@@ -18,10 +18,10 @@ from app.store.text import now, to_json
 migrations = Migrations("fireside")
 
 
-def names() -> set[str]:
-    """Names of all the steps this version knows."""
+def names() -> list[str]:
+    """Names of all the steps this version knows, in order."""
     with closing(sqlite3.connect(":memory:")) as empty:
-        return {migration.name for migration in migrations.pending(Database(empty, execute_plugins=False))}
+        return [migration.name for migration in migrations.pending(Database(empty, execute_plugins=False))]
 
 
 @migrations()

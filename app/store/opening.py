@@ -65,7 +65,7 @@ def open_database(path: Path, lock: HomeLock) -> tuple[Database, list[str]]:
 def _inspect(path: Path, wal: Path, lock: HomeLock) -> list[str]:
     """See that the database at `path` can be used, replacing it by what can be saved of it if not."""
     try:
-        missing = names() - _applied(path, wal, lock)
+        missing = set(names()) - _applied(path, wal, lock)
     except DatabaseDamaged as damage:
         return [rescue(path, damage.reason)]
     notices = []

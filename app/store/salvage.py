@@ -15,7 +15,7 @@ from pathlib import Path
 
 import sqlite_utils
 
-from app.store.migrations import migrations
+from app.store.migrations import migrations, names
 from app.store.pages import Pages, Row, Value
 
 SCHEMA_ROOT = 1
@@ -93,10 +93,11 @@ def _applied(pages: Pages, roots: Mapping[str, int]) -> set[str]:
 
 
 def _create_schema(db: sqlite_utils.Database, applied: set[str]) -> None:
-    waiting = [migration.name for migration in migrations.pending(db)]
-    missing = [name for name in waiting if name not in applied]
+    known = names()
+    # As many were applied as names are left, and all before one that is known.
+    count = max([len(applied), *(known.index(name) + 1 for name in applied.intersection(known))])
     # Nothing known of the source: its tables are taken to be those of this version.
-    migrations.apply(db, stop_before=missing if applied and waiting[0] in applied else None)
+    migrations.apply(db, stop_before=known[count:] if count else None)
 
 
 def _tables(connection: sqlite3.Connection) -> dict[str, list[Column]]:

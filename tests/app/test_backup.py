@@ -219,7 +219,9 @@ def test_what_is_no_backup_is_refused_and_changes_nothing(tmp_path: Path, kind: 
         spoil(file)
     elif kind == "newer":
         with closing(sqlite3.connect(file)) as future:
-            future.execute("UPDATE _sqlite_migrations SET name = 'from_the_future' WHERE name = 'create_tables'")
+            future.execute(
+                "INSERT INTO _sqlite_migrations (migration_set, name) VALUES ('fireside', 'from_the_future')"
+            )
             future.commit()
     else:
         file.unlink()

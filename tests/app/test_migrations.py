@@ -12,9 +12,10 @@ import pytest
 
 from app.store import Store, StoreError
 from app.store.check import examine
+from app.store.migrations import names
 from tests.app import schemas
 
-RELEASED = schemas.names()[schemas.names().index("add_builtin_presets") :]
+RELEASED = names()[names().index("add_builtin_presets") :]
 # Forks, so that importing is done once. A child is killed at its statement of a number, whichever connection it is on;
 # the next one opens the folder as a user would. Ends when a child got through, and prints how many were killed.
 KILL_AT_STATEMENTS = """
@@ -95,8 +96,8 @@ def test_a_database_of_every_schema_is_brought_up_to_date(tmp_path: Path, name: 
     if name == RELEASED[-1]:
         assert backups == []
         return
-    assert [len(examine(backup)) for backup in backups] == [schemas.names().index(name) + 1]
-    assert set(examine(tmp_path / "fireside.db")) == set(schemas.names())
+    assert [len(examine(backup)) for backup in backups] == [names().index(name) + 1]
+    assert set(examine(tmp_path / "fireside.db")) == set(names())
 
 
 def test_a_failing_migration_changes_nothing(tmp_path: Path) -> None:

@@ -87,7 +87,7 @@ def test_everything_is_there_after_a_restart(tmp_path: Path) -> None:
 def test_a_newer_database_is_refused_untouched(tmp_path: Path) -> None:
     Store.open(tmp_path).close()
     with closing(sqlite3.connect(database(tmp_path))) as stranger:
-        stranger.execute("UPDATE _sqlite_migrations SET name = 'from_the_future' WHERE name = 'create_tables'")
+        stranger.execute("INSERT INTO _sqlite_migrations (migration_set, name) VALUES ('fireside', 'from_the_future')")
         stranger.commit()
     before = database(tmp_path).read_bytes()
     with pytest.raises(DatabaseNewer, match="from_the_future") as refused:

@@ -12,17 +12,11 @@ from pathlib import Path
 from sqlite_utils import Database
 
 from app.store import cjk
-from app.store.migrations import migrations
+from app.store.migrations import migrations, names
 
 FOLDER = Path(__file__).parent
 CONVERSATION, FIRST, SECOND = "01K0000000000000000000000A", "01K0000000000000000000000B", "01K0000000000000000000000C"
 TIME = "2026-11-23T20:00:00.000+00:00"
-
-
-def names() -> list[str]:
-    """Names of all migrations, in order."""
-    with closing(sqlite3.connect(":memory:")) as connection:
-        return [migration.name for migration in migrations.pending(Database(connection, execute_plugins=False))]
 
 
 def load(name: str, path: Path) -> None:
