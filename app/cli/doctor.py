@@ -52,9 +52,9 @@ class Finding(NamedTuple):
 @models_option
 @debug_option
 def doctor(quality: bool, model: str, home: Path | None, models_dir: Path | None) -> int:
-    """Check Python, torch, the model file and the database."""
+    """Check Python, torch, the kernels, the model file and the database."""
     problems = 0
-    checks = [_python(), _torch(), _model(models_folder(models_dir)), _sqlite(), _data(data_folder(home))]
+    checks = [_python(), _torch(), _kernels(), _model(models_folder(models_dir)), _sqlite(), _data(data_folder(home))]
     if quality:
         checks.append(_quality(model, models_folder(models_dir)))
     for check in checks:
@@ -91,6 +91,17 @@ def _cpu_features() -> set[str]:
     except OSError:  # only Linux has it
         return set()
     return words & set(CPU_FEATURES)
+
+
+def _kernels() -> Iterator[Finding]:
+    from engine.native import code_is_ready, missing
+
+    if reason := missing():
+        yield Finding("warning", "kernels", f"torch computes every model, more slowly than need be: {reason}")
+    elif code_is_ready():
+        yield Finding("ok", "kernels", "native, compiled for this processor")
+    else:
+        yield Finding("ok", "kernels", "native, to be compiled beside the first answer")
 
 
 def _model(folder: Path) -> Iterator[Finding]:

@@ -7,13 +7,13 @@ import sys
 from typing import TYPE_CHECKING
 
 from engine.native.code_cache import code_is_ready
-from engine.native.support import native_bytes, refusal
+from engine.native.support import missing, native_bytes, refusal
 
 if TYPE_CHECKING:
     from engine.checkpoint import Checkpoint
     from engine.native.model import NativeModel
 
-__all__ = ["code_is_ready", "compile_native", "load_native", "native_bytes", "refusal"]
+__all__ = ["code_is_ready", "compile_native", "load_native", "missing", "native_bytes", "refusal"]
 
 
 def compile_native() -> None:

@@ -12,16 +12,23 @@ from engine.native.blocks import LANES, STORED, packable, packed_bytes
 from engine.native.code_cache import code_folder
 
 
+def missing() -> str | None:
+    """Why there can be no compiled code here, whichever the model, and what to do; None if there can."""
+    if find_spec("numba") is None:
+        return "numba is not installed: pip install 'fireside[native]'"
+    if code_folder() is None:
+        return "there is no folder to keep its code in: make your cache folder writable"
+    return None
+
+
 def refusal(checkpoint: Checkpoint, device: torch.device, dtype: torch.dtype) -> str | None:
     """Why a model cannot be computed by compiled code here, in a few words; None if it can."""
     config, layout = checkpoint.config, checkpoint.layout
     names = layout.names
     if device.type != "cpu" or dtype != torch.float32:
         return f"it computes float32 on the CPU, not {str(dtype).removeprefix('torch.')} on {device.type}"
-    if find_spec("numba") is None:
-        return "numba is not installed: pip install 'fireside[native]'"
-    if code_folder() is None:
-        return "there is no folder to keep its code in: make your cache folder writable"
+    if reason := missing():
+        return reason
     stored = {name.removeprefix(layout.prefix): tensor for name, tensor in checkpoint.source.tensors.items()}
     for tensor in stored.values():
         if len(tensor.shape) == 2 and not packable(tensor.quantization, tensor.shape[-1]):
