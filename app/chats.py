@@ -18,7 +18,7 @@ from app.chat_errors import (
 )
 from app.context import CONTEXT_FROM, Sight, see
 from app.errors import AppError
-from app.layers import Layers, layers_of
+from app.layers import Layers, layers_of, recommendation
 from app.live import LiveRun
 from app.store import Conversation, Message, NotFound, Store
 from app.store.events import EDIT_MESSAGE
@@ -178,6 +178,11 @@ class Chats:
     def duplicate(self, conversation_id: str) -> Conversation:
         """A copy of a conversation with all its branches."""
         return self._copy(conversation_id, None)
+
+    def recommendation(self) -> dict[str, Any]:
+        """What the publisher of the loaded model recommends; empty while none is loaded."""
+        backend = self._backend()
+        return recommendation(backend.info if backend else None)
 
     def settings_of(self, conversation_id: str) -> Layers:
         """The conversation's settings by layer, and all together; without the model's layer while none is loaded."""

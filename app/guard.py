@@ -20,6 +20,7 @@ ALLOWED_PATHS = re.compile(
     r"|/(?:theme\.css|favicon\.ico|status|health)"
     r"|/stream/[\w-]+"
     r"|/export/[\w-]+\.md"
+    r"|/presets/[\w-]+\.json"
     r"|/gradio_api/(?:run/predict|app_id)"
 )
 

@@ -1,4 +1,8 @@
-"""Sampling settings in layers: the model's recommendation, the preset over it, the conversation's own on top."""
+"""Sampling settings in layers: the model's recommendation, the preset over it, the conversation's own on top.
+
+The default preset is the exception: it is what holds where the model's publisher says nothing, so it lies below the
+recommendation. It sets everything, and would otherwise hide the recommendation from all who never chose a preset.
+"""
 
 from __future__ import annotations
 
@@ -30,9 +34,7 @@ class Layers:
         """Which layer decides a setting: `conversation`, `preset`, `model` or `default`."""
         if name in self.conversation:
             return "conversation"
-        if name in self.preset.settings:
-            return "preset"
-        return "model" if name in self.model else "default"
+        return source_below(self.preset, self.model, name)
 
 
 def layers_of(store: Store, conversation: Conversation, info: EngineInfo | None, once: Mapping[str, Any]) -> Layers:
@@ -41,9 +43,26 @@ def layers_of(store: Store, conversation: Conversation, info: EngineInfo | None,
     Raises InvalidSampling if the settings do not go together.
     """
     preset = store.presets.get(conversation.preset_id or DEFAULT_ID)
-    model = _sound(info.recommended) if info else {}
-    effective = Sampling.from_dict({**model, **preset.settings, **conversation.settings, **once})
+    model = recommendation(info)
+    effective = Sampling.from_dict({**settings_below(preset, model), **conversation.settings, **once})
     return Layers(model, preset, conversation.settings, effective)
+
+
+def settings_below(preset: Preset, model: Mapping[str, Any]) -> dict[str, Any]:
+    """What holds where the conversation says nothing: a preset and a model's recommendation together."""
+    return {**preset.settings, **model} if preset.id == DEFAULT_ID else {**model, **preset.settings}
+
+
+def source_below(preset: Preset, model: Mapping[str, Any], name: str) -> str:
+    """Which of the two decides a setting: `preset`, `model`, or `default` for neither."""
+    if name in model and (preset.id == DEFAULT_ID or name not in preset.settings):
+        return "model"
+    return "preset" if name in preset.settings else "default"
+
+
+def recommendation(info: EngineInfo | None) -> dict[str, Any]:
+    """What the publisher of the loaded model recommends, as far as it is valid; nothing while none is loaded."""
+    return _sound(info.recommended) if info else {}
 
 
 def _sound(recommended: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse, Response
 
 from app.models import Models
 from app.store import NotFound, Store
-from app.transfer import markdown
+from app.transfer import markdown, preset_file
 from app.transfer.names import file_name
 from app.ui.views import sentence
 
@@ -18,7 +18,7 @@ NO_STORE = {"Cache-Control": "no-store"}
 
 
 def plain_routes(store: Store, models: Models) -> APIRouter:
-    """GET /status, /health and /export/{conversation_id}.md."""
+    """GET /status, /health, /export/{conversation_id}.md and /presets/{preset_id}.json."""
     router = APIRouter()
 
     @router.get("/status")
@@ -38,11 +38,24 @@ def plain_routes(store: Store, models: Models) -> APIRouter:
             text = markdown.write(conversation, store.messages.path(conversation_id))
         except NotFound as error:
             return JSONResponse({"error": str(error)}, 404, headers=NO_STORE)
-        name = quote(file_name(conversation.title, "md"), safe="")
-        headers = {"Content-Disposition": f"attachment; filename=\"chat.md\"; filename*=UTF-8''{name}"}
-        return Response(text.encode(), media_type="text/markdown", headers=headers | NO_STORE)
+        return _file(text, "chat.md", file_name(conversation.title, "md"), "text/markdown")
+
+    @router.get("/presets/{preset_id}.json")
+    def export_preset(preset_id: str) -> Response:
+        try:
+            preset = store.presets.get(preset_id)
+        except NotFound as error:
+            return JSONResponse({"error": str(error)}, 404, headers=NO_STORE)
+        text = preset_file.write(preset)
+        return _file(text, "preset.json", file_name(preset.name, "json"), "application/json")
 
     return router
+
+
+def _file(text: str, plain_name: str, name: str, media_type: str) -> Response:
+    """A download; plain_name: for browsers that do not read UTF-8 in headers."""
+    disposition = f"attachment; filename=\"{plain_name}\"; filename*=UTF-8''{quote(name, safe='')}"
+    return Response(text.encode(), media_type=media_type, headers={"Content-Disposition": disposition} | NO_STORE)
 
 
 def state_view(models: Models) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from app.store.errors import NotFound, StoreError
-from app.store.events import Events
+from app.store.events import CONFIGURE, Events
 from app.store.ids import IdSource
 from app.store.presets import plain_settings
 from app.store.records import ContextPolicy, Conversation, TitleBy
@@ -200,11 +200,11 @@ class Conversations:
         }
         if context_policy is not None:
             changes["context_policy"] = _policy(context_policy)
-        return self._change("configure", id, **changes)
+        return self._change(CONFIGURE, id, **changes)
 
     def reset(self, id: str) -> Conversation:
         """Drop its own settings, so that those of its preset hold."""
-        return self._change("configure", id, settings="{}")
+        return self._change(CONFIGURE, id, settings="{}")
 
     def select(self, id: str, message_id: str) -> Conversation:
         """Make a message the current leaf, so that the path ends with it; it must belong to the
@@ -227,7 +227,7 @@ class Conversations:
             if before != changes:
                 assignments = ", ".join(f"{name} = ?" for name in changes)
                 db.execute(f"UPDATE conversations SET {assignments} WHERE id = ?", [*changes.values(), id])
-                self._events.add(kind, id, before, changes)
+                (self._events.extend if kind == CONFIGURE else self._events.add)(kind, id, before, changes)
             return self.get(id)
 
 

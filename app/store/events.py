@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from app.store.errors import NotFound, StoreError
 from app.store.ids import IdSource
 from app.store.records import Event
-from app.store.text import now, storable, to_json
+from app.store.text import from_json, now, storable, to_json
 
 if TYPE_CHECKING:
     from app.store.database import Database
@@ -16,8 +17,12 @@ if TYPE_CHECKING:
 # Kinds of events other than changes of the conversation's own columns.
 DELETE_MESSAGES = "delete messages"
 EDIT_MESSAGE = "edit message"
+# Of the conversation's own columns: system prompt, preset, settings, policy.
+CONFIGURE = "configure"
 # What undoing does is recorded too, but does not come up again as the latest thing to undo.
 UNDO = "undo"
+# Between two movements of a slider that are one change.
+ONE_CHANGE = timedelta(seconds=3)
 
 
 class Events:
@@ -35,13 +40,13 @@ class Events:
             raise NotFound("event", id)
         return Event.from_row(rows[0])
 
-    def latest(self, conversation_id: str) -> Event | None:
-        """What was done last and is not undone yet."""
+    def latest(self, conversation_id: str, kind: str | None = None) -> Event | None:
+        """What was done last and is not undone yet; kind: of this kind, which any other undo leaves as it is."""
         with self._database.read() as db:
             rows = db.query(
                 """SELECT * FROM events WHERE conversation_id = ? AND undone_at IS NULL AND kind != ?
-                   ORDER BY id DESC LIMIT 1""",
-                [storable(conversation_id), UNDO],
+                   AND kind = coalesce(?, kind) ORDER BY id DESC LIMIT 1""",
+                [storable(conversation_id), UNDO, kind],
             )
             return next((Event.from_row(row) for row in rows), None)
 
@@ -55,6 +60,24 @@ class Events:
                 (id, now(), kind, conversation_id, to_json(before), to_json(after)),
             )
         return id
+
+    def extend(self, kind: str, conversation_id: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
+        """As `add`, but what changes the same again within seconds becomes part of the latest event.
+
+        A slider that is drawn across its range makes a hundred changes of what is one.
+        """
+        with self._database.write() as db:
+            latest = self.latest(conversation_id)
+            if (
+                latest is None
+                or latest.kind != kind
+                or _changed(latest.before, latest.after) != _changed(before, after)
+                or abs(datetime.now(UTC) - datetime.fromisoformat(latest.created_at)) > ONE_CHANGE
+            ):
+                self.add(kind, conversation_id, before, after)
+                return
+            self.amend(latest.id, after)
+            db.execute("UPDATE events SET created_at = ? WHERE id = ?", [now(), latest.id])
 
     def amend(self, id: str, after: Mapping[str, Any]) -> None:
         """Say what became of what an event did, where that is known only then."""
@@ -81,6 +104,13 @@ class Events:
                 self.add(UNDO, event.conversation_id, event.after, event.before)
             db.execute("UPDATE events SET undone_at = ? WHERE id = ?", [now(), event.id])
             return self.get(id)
+
+
+def _changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> set[str]:
+    """The columns in which two states differ; of settings, the names of those."""
+    columns = {name for name in after if before.get(name) != after[name]}
+    old, new = from_json(before.get("settings")), from_json(after.get("settings"))
+    return columns | {name for name in old.keys() | new.keys() if old.get(name) != new.get(name)}
 
 
 def _restore_columns(db: Any, event: Event) -> None:

@@ -13,6 +13,10 @@ LIST_EVENTS = (
     *("rename", "pin", "archive", "tag", "duplicate", "remove", "restore"),
     *("trash", "restore_messages", "erase"),
 )
+PRESET_EVENTS = (
+    *("save", "rename", "duplicate", "take_in", "delete"),
+    *("reset", "undo"),
+)
 
 
 def transcript() -> gr.HTML:
@@ -31,8 +35,8 @@ def topbar() -> gr.HTML:
 
 
 def preset_buttons() -> gr.HTML:
-    """Save as and Delete below the preset dropdown."""
-    return _island("presets", "save_preset", "delete_preset")
+    """What can be done with presets and settings, below the preset dropdown."""
+    return _island("presets", *PRESET_EVENTS)
 
 
 def _island(name: str, *events: str) -> gr.HTML:

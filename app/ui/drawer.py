@@ -23,6 +23,11 @@ class Drawer:
     settings: tuple[Any, ...]
 
     @property
+    def shown(self) -> list[Any]:
+        """What a change of the preset shows anew: where values come from, preset, settings."""
+        return [self.buttons, self.preset, *self.settings]
+
+    @property
     def form(self) -> list[Any]:
         """What handlers take: preset, system prompt, policy, settings."""
         return [self.preset, self.system_prompt, self.policy, *self.settings]
@@ -30,7 +35,7 @@ class Drawer:
 
 def build_drawer(store: Store) -> Drawer:
     """Call inside a layout block. The values are those of a new conversation."""
-    preset_id, system, policy_value, *values = form_values(store, None)
+    preset_id, system, policy_value, *values = form_values(store, None, {})
     gr.HTML("<h2>Settings</h2>", elem_id="fs-drawer-title", js_on_load=None, apply_default_css=False)
     preset = gr.Dropdown(
         preset_choices(store.presets.list()),
@@ -60,12 +65,13 @@ def build_drawer(store: Store) -> Drawer:
             info=each.info,
             interactive=True,
             buttons=[],
+            elem_id=f"fs-set-{each.name}",
             elem_classes="fs-slider",
         )
         for each, value in zip(RANGES, values[: len(RANGES)], strict=True)
     ]
     seed_value, stop_value = values[len(RANGES) :]
-    seed = gr.Textbox(seed_value, label="Seed (-1 = random)", max_lines=1, interactive=True, elem_id="fs-seed")
+    seed = gr.Textbox(seed_value, label="Seed (-1 = random)", max_lines=1, interactive=True, elem_id="fs-set-seed")
     stop = gr.Textbox(
         stop_value,
         label="Stop strings",
@@ -73,7 +79,7 @@ def build_drawer(store: Store) -> Drawer:
         lines=2,
         max_lines=6,
         interactive=True,
-        elem_id="fs-stop",
+        elem_id="fs-set-stop",
     )
     policy = gr.Dropdown(
         [*POLICY_CHOICES],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import Any
 
 import gradio as gr
@@ -12,16 +11,17 @@ from app.models import Models
 from app.store import Conversation, NotFound, Store
 from app.ui.list_handlers import ListHandlers
 from app.ui.message_handlers import MessageHandlers
+from app.ui.preset_handlers import PresetHandlers
 from app.ui.refusal import refusable, text_of
-from app.ui.settings import find_preset, form_values, merged, preset_choices, read_form, setting_values
 from app.ui.views import Sequencer, memory_view, path_views
+from engine import Sampling
 
 
 class Handlers:
     """The page's events on a store, a chat service and a model.
 
     `conversation_id` is the id of the open conversation, "" for a new one. `form` is the drawer: preset, system
-    prompt, then the settings in the order of `app.ui.settings.NAMES`.
+    prompt, policy, then the settings in the order of `app.ui.settings.NAMES`.
     """
 
     def __init__(self, store: Store, chats: Chats, models: Models) -> None:
@@ -30,12 +30,13 @@ class Handlers:
         self.models = models
         self.sequence = Sequencer()
         self.list = ListHandlers(store, chats, self.sequence)
+        self.preset = PresetHandlers(store, chats, self.sequence)
         self.message = MessageHandlers(store, chats, self.sequence, self.show)
 
     def load(self, requested_id: str) -> list[Any]:
-        """Everything the page shows at first: transcript, list, preset dropdown, drawer."""
-        shown, preset_id, *rest = self.open(requested_id)
-        return [shown, self.list.list(), self._dropdown(preset_id), *rest]
+        """Everything the page shows at first: transcript, list, drawer."""
+        shown, *drawer = self.open(requested_id)
+        return [shown, self.list.list(), *drawer]
 
     def open(self, requested_id: str) -> list[Any]:
         """Show a conversation, or a new one for "" and for one that is gone: transcript, drawer."""
@@ -45,7 +46,7 @@ class Handlers:
                 conversation = self._present(requested_id)
             except NotFound:
                 notice = "This chat is not here any more."
-        return [self.show(conversation, notice=notice), *form_values(self.store, conversation)]
+        return [self.show(conversation, notice=notice), *self.preset.form(conversation)]
 
     def show(
         self, shown: Conversation | str | None, *, notice: str = "", focus: str = "", undo: str = "", done: str = ""
@@ -75,10 +76,10 @@ class Handlers:
     @refusable(outputs=3, notice=1)
     def send(self, conversation_id: str, text: str, *form: Any) -> list[Any]:
         """Send a message: text box, transcript, list. What is refused stays in the box."""
-        read = read_form(self.store, *form)
+        read = self.preset.read(*form)
         if conversation_id:
             conversation = self._present(conversation_id)
-            self._configure(conversation, form)
+            self.preset.remember(conversation, read)
             sent = self.chats.send(conversation.id, text)
         else:
             sent = self.chats.send(
@@ -105,12 +106,20 @@ class Handlers:
 
     @refusable(outputs=1, notice=0)
     def retry(self, event: gr.EventData, conversation_id: str, *form: Any) -> dict[str, Any]:
-        """Answer again beside an answer, with the drawer's settings; the transcript."""
+        """Answer again beside an answer, with the drawer's settings; the transcript.
+
+        For this once with all the settings of a preset, or with another temperature, where the event names one.
+        """
         message = self.store.messages.get(text_of(event, "id"))
         conversation = self._present(message.conversation_id)
         if conversation.id == conversation_id:
-            self._configure(conversation, form)
-        self.chats.regenerate(message.id)
+            self.preset.remember(conversation, self.preset.read(*form))
+        once: dict[str, Any] = {}
+        if preset_id := text_of(event, "preset"):
+            once = dict(Sampling.from_dict(self.preset.below(preset_id)).to_dict())
+        if (temperature := getattr(event, "temperature", None)) is not None:
+            once = {"temperature": temperature}
+        self.chats.regenerate(message.id, once)
         return self.show(conversation.id)
 
     def stop(self, conversation_id: str) -> None:
@@ -118,40 +127,18 @@ class Handlers:
         if conversation_id:
             self.chats.stop(conversation_id)
 
-    @refusable(outputs=1, notice=0)
-    def configure(self, conversation_id: str, *form: Any) -> Any:
-        """Remember the drawer in the conversation; a new one takes it along with its first message."""
-        if conversation_id:
-            self._configure(self._present(conversation_id), form)
-        else:
-            read_form(self.store, *form)
-        return gr.skip()
+    @refusable(outputs=2, notice=0)
+    def configure(self, conversation_id: str, *form: Any) -> list[Any]:
+        """Remember the drawer in the conversation; a new one takes it along with its first message.
 
-    def choose_preset(self, conversation_id: str, preset_id: str) -> list[Any]:
-        """Set the drawer to a preset and remember it: the settings."""
-        preset = find_preset(self.store, preset_id)
-        self._use_preset(conversation_id, preset.id)
-        return setting_values(preset.settings)
-
-    @refusable(outputs=2, notice=1)
-    def save_preset(self, event: gr.EventData, conversation_id: str, *form: Any) -> list[Any]:
-        """Save the drawer's settings under a name: preset dropdown, transcript (for the notice)."""
-        preset = self.store.presets.save(text_of(event, "name"), read_form(self.store, *form).settings)
-        self._use_preset(conversation_id, preset.id)
-        notice = self.sequence.stamp("notice", text=f"Saved the preset {preset.name}.", kind="done")
-        return [self._dropdown(preset.id), notice]
-
-    @refusable(outputs=2, notice=1)
-    def delete_preset(self, conversation_id: str, *form: Any) -> list[Any]:
-        """Delete the chosen preset; the settings stay as they are: preset dropdown, transcript."""
-        read = read_form(self.store, *form)
-        name = find_preset(self.store, read.preset_id).name
-        self.store.presets.delete(read.preset_id)
-        default = find_preset(self.store, None)
-        if conversation_id:
-            self._configure(self._present(conversation_id), [default.id, *form[1:]])
-        notice = self.sequence.stamp("notice", text=f"Deleted the preset {name}.", kind="done")
-        return [self._dropdown(default.id), notice]
+        The transcript, for a notice, and where the drawer's values come from.
+        """
+        read = self.preset.read(*form)
+        if not conversation_id:
+            return [gr.skip(), gr.skip()]
+        conversation = self._present(conversation_id)
+        self.preset.remember(conversation, read)
+        return [gr.skip(), self.preset.layers(self._present(conversation_id))]
 
     def retry_model(self) -> None:
         self.models.retry()
@@ -161,25 +148,3 @@ class Handlers:
         if conversation.deleted_at:
             raise NotFound("conversation", conversation_id)
         return conversation
-
-    def _configure(self, conversation: Conversation, form: Any) -> None:
-        read = read_form(self.store, *form)
-        self.store.conversations.configure(
-            conversation.id,
-            system_prompt=read.system_prompt,
-            preset_id=read.preset_id,
-            settings=merged(conversation, read),
-            context_policy=read.context_policy,
-        )
-
-    def _use_preset(self, conversation_id: str, preset_id: str) -> None:
-        # Of a conversation that is gone, its next message tells.
-        with suppress(NotFound):
-            if conversation_id:
-                conversation = self._present(conversation_id)
-                self.store.conversations.configure(
-                    conversation.id, system_prompt=conversation.system_prompt, preset_id=preset_id, settings={}
-                )
-
-    def _dropdown(self, preset_id: str) -> gr.Dropdown:
-        return gr.Dropdown(choices=preset_choices(self.store.presets.list()), value=preset_id)

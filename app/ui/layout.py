@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from app.chats import Chats
 from app.models import Models
 from app.store import Store
-from app.ui.components import LIST_EVENTS, MESSAGE_EVENTS, sidebar, topbar, transcript
+from app.ui.components import LIST_EVENTS, MESSAGE_EVENTS, PRESET_EVENTS, sidebar, topbar, transcript
 from app.ui.drawer import Drawer, build_drawer
 from app.ui.handlers import Handlers
 from app.ui.theme import build_theme
@@ -99,8 +99,8 @@ def _wire_chat(
     drawer: Drawer,
 ) -> None:
     requested = "() => [new URLSearchParams(location.search).get('c') || '']"
-    page.load(handlers.load, open_id, [messages, conversations, *drawer.form], js=requested, **QUIET)
-    messages.open(handlers.open_event, None, [messages, *drawer.form], **LAST)
+    page.load(handlers.load, open_id, [messages, conversations, drawer.buttons, *drawer.form], js=requested, **QUIET)
+    messages.open(handlers.open_event, None, [messages, drawer.buttons, *drawer.form], **LAST)
     box.submit(handlers.send, [open_id, box, *drawer.form], [box, messages, conversations], **HERE, **QUIET)
     messages.ask(handlers.ask, [open_id, *drawer.form], [messages, conversations], **HERE, **QUIET)
     messages.retry(handlers.retry, [open_id, *drawer.form], messages, **HERE, **QUIET)
@@ -121,7 +121,9 @@ def _wire_drawer(handlers: Handlers, open_id: gr.Textbox, messages: gr.HTML, dra
     changes = [control.input for control in (drawer.system_prompt, drawer.policy, *drawer.settings)]
     # Text that was pasted or dropped makes no `input` in Gradio.
     changes += [control.blur for control in (drawer.system_prompt, *drawer.settings[-2:])]
-    gr.on(changes, handlers.configure, inputs, messages, **HERE, **LAST)
-    drawer.preset.input(handlers.choose_preset, [open_id, drawer.preset], list(drawer.settings), **HERE, **QUIET)
-    drawer.buttons.save_preset(handlers.save_preset, inputs, [drawer.preset, messages], **HERE, **QUIET)
-    drawer.buttons.delete_preset(handlers.delete_preset, inputs, [drawer.preset, messages], **HERE, **QUIET)
+    gr.on(changes, handlers.configure, inputs, [messages, drawer.buttons], **HERE, **LAST)
+    settings = [drawer.buttons, *drawer.settings]
+    drawer.preset.input(handlers.preset.choose, [open_id, drawer.preset], settings, **HERE, **QUIET)
+    for name in PRESET_EVENTS:
+        changed = [drawer.buttons, *drawer.form] if name == "undo" else drawer.shown
+        getattr(drawer.buttons, name)(getattr(handlers.preset, name), inputs, [messages, *changed], **HERE, **QUIET)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from app.layers import settings_below, source_below
 from app.store import Conversation, NotFound, Preset, Store
 from app.store.presets import DEFAULT_ID
 from app.store.records import ContextPolicy
@@ -56,8 +57,13 @@ class Form:
     context_policy: ContextPolicy
 
 
-def read_form(store: Store, preset_id: Any, system_prompt: Any, policy: Any, *values: Any) -> Form:
-    """Parse what the page sent, in the order of NAMES. Raises InvalidSampling; an unknown preset is the default."""
+def read_form(
+    store: Store, model: Mapping[str, Any], preset_id: Any, system_prompt: Any, policy: Any, *values: Any
+) -> Form:
+    """Parse what the page sent, in the order of NAMES; model: what its publisher recommends.
+
+    Raises InvalidSampling; an unknown preset is the default.
+    """
     preset = find_preset(store, preset_id)
     settings = dict(zip(NAMES, values, strict=True))
     for each in RANGES:
@@ -67,19 +73,34 @@ def read_form(store: Store, preset_id: Any, system_prompt: Any, policy: Any, *va
     settings["stop"] = [line.replace("\\n", "\n") for line in str(settings["stop"] or "").splitlines() if line]
     checked = Sampling.from_dict(settings).to_dict()
     settings = {name: checked[name] for name in NAMES}
-    base = Sampling.from_dict(preset.settings).to_dict()
+    base = Sampling.from_dict(settings_below(preset, model)).to_dict()
     overrides = {name: value for name, value in settings.items() if base[name] != value}
     return Form(
         preset.id, overrides, settings, str(system_prompt or ""), "refuse" if policy == "refuse" else "drop_oldest"
     )
 
 
-def form_values(store: Store, conversation: Conversation | None) -> list[Any]:
+def form_values(store: Store, conversation: Conversation | None, model: Mapping[str, Any]) -> list[Any]:
     """What the drawer shows for a conversation (None: a new one): preset, system prompt, policy, then NAMES."""
     preset = find_preset(store, conversation.preset_id if conversation else None)
-    settings = {**preset.settings, **(conversation.settings if conversation else {})}
+    settings = {**settings_below(preset, model), **(conversation.settings if conversation else {})}
     policy = conversation.context_policy if conversation else POLICY_CHOICES[0][1]
     return [preset.id, conversation.system_prompt if conversation else "", policy, *setting_values(settings)]
+
+
+def layers_view(store: Store, preset: Preset, model: Mapping[str, Any], undo: str) -> dict[str, Any]:
+    """What the drawer tells of where its values come from: below the chat's own, in the order of NAMES.
+
+    undo: the event of the last change of settings, "" where there is none to take back.
+    """
+    return {
+        "names": list(NAMES),
+        "below": setting_values(settings_below(preset, model)),
+        "sources": [source_below(preset, model, name) for name in NAMES],
+        "preset": {"id": preset.id, "name": preset.name, "builtin": preset.builtin},
+        "presets": [{"id": each.id, "name": each.name} for each in store.presets.list()],
+        "undo": undo,
+    }
 
 
 def setting_values(settings: Mapping[str, Any]) -> list[Any]:

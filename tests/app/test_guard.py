@@ -96,6 +96,7 @@ def test_other_sites_may_not_post(name: str, value: str, expected: int) -> None:
             "/health",
             "/stream/01ABC",
             "/export/01ABC.md",
+            "/presets/balanced.json",
             "/theme.css",
             "/assets/index-a1.js",
         ),

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from app.fake import ScriptedBackend
 from app.store import NotFound, Preset, Store, StoreError
+from app.store.events import CONFIGURE
 from app.transfer import preset_file
 from app.transfer.preset_file import PresetFileError
 from engine import InvalidSampling, Sampling
@@ -111,3 +112,34 @@ def test_settings_are_the_conversations_over_the_presets_over_the_models(store: 
         assert event is not None
         store.events.undo(event.id)
         assert chats.settings_of(sent.conversation_id) == layers
+
+
+def test_the_default_preset_leaves_what_the_model_recommends_in_force(store: Store) -> None:
+    backend = ScriptedBackend(recommended={"temperature": 0.6, "top_p": 0.8})
+    with chatting(store, backend) as chats:
+        sent = chats.send(None, "Hello")
+        answer = finish(chats, store, sent)
+        layers = chats.settings_of(sent.conversation_id)
+        assert (layers.effective.temperature, layers.effective.top_p, layers.effective.top_k) == (0.6, 0.8, 40)
+        assert [layers.source(name) for name in ("temperature", "top_k")] == ["model", "preset"]
+        assert answer.settings["temperature"] == 0.6
+        # Any other preset was chosen, and holds.
+        precise = chats.send(None, "Hello", preset_id="precise")
+        assert finish(chats, store, precise).settings["temperature"] == 0.2
+        assert chats.settings_of(precise.conversation_id).source("temperature") == "preset"
+
+
+def test_a_slider_that_is_drawn_is_one_change_to_undo(store: Store) -> None:
+    conversation = store.conversations.create(settings={"top_k": 3})
+    for temperature in (0.5, 0.6, 0.7):
+        configure(store, conversation.id, {"top_k": 3, "temperature": temperature})
+    configure(store, conversation.id, {"top_k": 9, "temperature": 0.7})
+    undone = []
+    while event := store.events.latest(conversation.id, CONFIGURE):
+        store.events.undo(event.id)
+        undone.append(store.conversations.get(conversation.id).settings)
+    assert undone == [{"top_k": 3, "temperature": 0.7}, {"top_k": 3}]
+
+
+def configure(store: Store, id: str, settings: dict[str, float]) -> None:
+    store.conversations.configure(id, system_prompt="", preset_id=None, settings=settings)

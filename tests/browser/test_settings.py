@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 from playwright.sync_api import Locator, Page, expect
 
@@ -23,6 +24,11 @@ def open_drawer(page: Page) -> None:
 def choose_preset(page: Page, name: str) -> None:
     page.get_by_role("combobox", name="Preset").click()
     page.get_by_role("option", name=name).click()
+
+
+def preset_menu(page: Page, entry: str) -> None:
+    page.get_by_role("button", name="Preset menu").click()
+    page.get_by_role("menuitem", name=entry).click()
 
 
 def test_every_setting_has_its_label(shared: Server, open_page: Open) -> None:
@@ -89,11 +95,84 @@ def test_presets_are_saved_and_deleted(shared: Server, open_page: Open) -> None:
     page.reload()
     choose_preset(page, "Wild")
     expect(slider(page, "Temperature")).to_have_value("1.5")
-    page.get_by_role("button", name="Delete", exact=True).click()
+    preset_menu(page, "Delete preset")
     expect(page.get_by_role("status").filter(has_text="Deleted the preset Wild.")).to_be_visible()
     expect(page.get_by_role("combobox", name="Preset")).to_have_value("Balanced")
-    page.get_by_role("button", name="Delete", exact=True).click()
-    expect(page.get_by_role("alert")).to_contain_text("built in")
+    page.get_by_role("button", name="Preset menu").click()
+    expect(page.get_by_role("menuitem")).to_have_text(["Duplicate", "Export as file", "Import a file…"])
+
+
+def test_presets_are_duplicated_renamed_and_moved_as_files(shared: Server, open_page: Open, tmp_path: Path) -> None:
+    page = open_page(shared.url)
+    open_drawer(page)
+    choose_preset(page, "Creative")
+    preset_menu(page, "Duplicate")
+    preset = page.get_by_role("combobox", name="Preset")
+    expect(preset).to_have_value("Creative 2")
+    preset_menu(page, "Rename…")
+    page.get_by_role("textbox", name="Name").fill("Night")
+    page.get_by_role("button", name="Rename", exact=True).click()
+    expect(preset).to_have_value("Night")
+    with page.expect_download() as download:
+        preset_menu(page, "Export as file")
+    file = tmp_path / "preset.json"
+    download.value.save_as(file)
+    file.write_text(file.read_text().replace('"temperature": 1.0', '"temperature": 1.35'))
+    with page.expect_file_chooser() as chooser:
+        preset_menu(page, "Import a file…")
+    chooser.value.set_files(file)
+    expect(preset).to_have_value("Night 2")
+    expect(slider(page, "Temperature")).to_have_value("1.35")
+    file.write_text("no preset")
+    with page.expect_file_chooser() as chooser:
+        preset_menu(page, "Import a file…")
+    chooser.value.set_files(file)
+    expect(page.get_by_role("alert")).to_contain_text("The file is not JSON")
+
+
+def test_changes_of_settings_are_shown_undone_and_reset(shared: Server, open_page: Open) -> None:
+    page = open_page(shared.url)
+    ask(page, "settings to undo")
+    wait_answered(page)
+    open_drawer(page)
+    undo = page.get_by_role("button", name="Undo the last change of settings")
+    expect(undo).to_be_disabled()
+    temperature = page.locator("#fs-set-temperature [data-testid=block-info]")
+    # As many movements of one slider as a person makes are one change.
+    for value in ("0.9", "1.1", "1.3"):
+        with page.expect_response("**/gradio_api/run/predict*"):
+            slider(page, "Temperature").fill(value)
+    expect(temperature).to_have_attribute("data-source", "set in this chat")
+    with page.expect_response("**/gradio_api/run/predict*"):
+        slider(page, "Top-k").fill("3")
+    undo.click()
+    expect(slider(page, "Top-k")).to_have_value("40")
+    expect(slider(page, "Temperature")).to_have_value("1.3")
+    undo.click()
+    expect(slider(page, "Temperature")).to_have_value("0.7")
+    expect(temperature).to_have_attribute("data-source", "")
+    with page.expect_response("**/gradio_api/run/predict*"):
+        slider(page, "Top-k").fill("5")
+    page.get_by_role("button", name="Reset", exact=True).click()
+    expect(slider(page, "Top-k")).to_have_value("40")
+
+
+def test_an_answer_is_made_again_with_other_settings(shared: Server, open_page: Open) -> None:
+    page = open_page(shared.url)
+    ask(page, "once more")
+    wait_answered(page)
+    for version, entry, temperature in ((2, "With Precise", "0.2"), (3, "Warmer (temperature 0.5)", "0.5")):
+        answers(page).hover()
+        answers(page).get_by_role("button", name="More").click()
+        page.get_by_role("menuitem", name="Answer again with…").click()
+        page.get_by_role("menuitem", name=entry).click()
+        expect(answers(page).get_by_label(f"Version {version} of {version}")).to_be_visible()
+        wait_answered(page)
+        answers(page).get_by_role("button", name="tokens").click()
+        expect(page.get_by_role("dialog", name="This answer")).to_contain_text(f"Temperature{temperature}")
+        page.keyboard.press("Escape")
+    open_drawer(page)
+    expect(slider(page, "Temperature")).to_have_value("0.7")
 
 
 def test_theme_is_remembered(shared: Server, open_page: Open) -> None:

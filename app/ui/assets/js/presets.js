@@ -1,16 +1,97 @@
-// Save as and Delete below the preset.
+// The settings' presets, and where each value in the drawer comes from.
 
-import { send } from "./bridge.js";
-import { h } from "./dom.js";
-import { askName } from "./popup.js";
+import { receive, send } from "./bridge.js";
+import { h, icon, iconButton } from "./dom.js";
+import { askName, notice, openMenu } from "./popup.js";
+
+// No preset has as much; Python checks it too.
+const MAX_BYTES = 256 * 1024;
+const SOURCES = { model: "advised by the model", default: "" };
+
+let layers = null;
+let undo, reset;
+
+/** The presets there are, as [{id, name}]. */
+export const presets = () => layers?.presets ?? [];
 
 export function mountPresets(element) {
-  const save = async () => {
-    const name = await askName("Save these settings as", "Save");
-    if (name) send("presets", "save_preset", { name });
-  };
-  element.append(
-    h("button.fs-button", { type: "button", onclick: save }, "Save as…"),
-    h("button.fs-button", { type: "button", onclick: () => send("presets", "delete_preset") }, "Delete"),
-  );
+  const more = iconButton("more", "Preset menu", () => menu(more), "button.fs-icon", {
+    "aria-haspopup": "menu",
+    "aria-expanded": "false",
+  });
+  reset = h("button.fs-button", { type: "button", disabled: true, onclick: () => send("presets", "reset") }, "Reset");
+  reset.title = "Set everything back to the preset";
+  undo = iconButton("undo", "Undo the last change of settings", () => send("presets", "undo"), "button.fs-icon", {
+    disabled: true,
+  });
+  element.append(h("button.fs-button", { type: "button", onclick: save }, "Save as…"), reset, undo, more);
+  // Gradio tells of a value only after the server has it; what is shown must be true at once.
+  document.getElementById("fs-drawer").addEventListener("input", () => setTimeout(mark));
+  new MutationObserver(mark).observe(document.getElementById("fs-drawer"), { childList: true, subtree: true });
 }
+
+async function save() {
+  const name = await askName("Save these settings as", "Save");
+  if (name) send("presets", "save", { name });
+}
+
+async function rename() {
+  const name = await askName("Rename the preset", "Rename", { value: layers.preset.name });
+  if (name && name !== layers.preset.name) send("presets", "rename", { name });
+}
+
+function takeIn() {
+  const input = h("input", { type: "file", accept: ".json,application/json" });
+  input.addEventListener("change", async () => {
+    const [file] = input.files;
+    if (!file) return;
+    if (file.size > MAX_BYTES) notice("This file is too large for a preset.", { kind: "error" });
+    else send("presets", "take_in", { text: await file.text() });
+  });
+  input.click();
+}
+
+function menu(anchor) {
+  const { id, builtin } = layers.preset;
+  const own = [
+    { label: "Rename…", icon: "pencil", action: rename },
+    { label: "Delete preset", icon: "trash", danger: true, action: () => send("presets", "delete") },
+  ];
+  openMenu(anchor, [
+    { label: "Duplicate", icon: "copy", action: () => send("presets", "duplicate") },
+    { label: "Export as file", icon: "download", href: `/presets/${encodeURIComponent(id)}.json` },
+    { label: "Import a file…", icon: "upload", action: takeIn },
+    ...(builtin ? [] : own),
+  ]);
+}
+
+/** A control's value as Python sent it. */
+function valueOf(control) {
+  const field = control.querySelector("input[type=number]") ?? control.querySelector("textarea, input");
+  return field?.type === "number" ? Number(field.value) : field?.value;
+}
+
+/** Say at each control where its value comes from. */
+function mark() {
+  if (!layers) return;
+  let own = 0;
+  layers.names.forEach((name, at) => {
+    const control = document.getElementById(`fs-set-${name}`);
+    const label = control?.querySelector("[data-testid=block-info]");
+    if (!label) return;
+    const changed = String(valueOf(control)) !== String(layers.below[at]);
+    own += changed;
+    label.dataset.source = changed ? "set in this chat" : (SOURCES[layers.sources[at]] ?? "");
+    control.classList.toggle("fs-own", changed);
+  });
+  reset.disabled = own === 0;
+}
+
+function show(message) {
+  layers = message;
+  undo.disabled = !layers.undo;
+  // Gradio draws the values that came along after this.
+  requestAnimationFrame(() => requestAnimationFrame(mark));
+}
+
+receive("presets", { layers: show });

@@ -2,6 +2,7 @@
 
 import { h, iconButton } from "./dom.js";
 import { openMenu } from "./popup.js";
+import { presets } from "./presets.js";
 
 /** Arrows between the versions of a message; nothing where there is only one. */
 export function versionSwitch(message, actions) {
@@ -17,6 +18,24 @@ export function versionSwitch(message, actions) {
   ];
 }
 
+/** Another answer for this once: with a preset's settings, or a little colder or warmer than the one there is. */
+export function retryMenu(anchor, message, actions) {
+  const now = message.figures?.temperature ?? null;
+  const warmth = (label, temperature) => ({
+    label: `${label} (temperature ${temperature.toFixed(1)})`,
+    icon: "sliders",
+    action: () => actions.retry(message.id, { temperature }),
+  });
+  const entries = presets().map(({ id, name }) => ({
+    label: `With ${name}`,
+    icon: "retry",
+    action: () => actions.retry(message.id, { preset: id }),
+  }));
+  if (now !== null && now > 0) entries.push(warmth("Colder", Math.max(0, Math.round((now - 0.3) * 10) / 10)));
+  if (now !== null && now < 2) entries.push(warmth("Warmer", Math.min(2, Math.round((now + 0.3) * 10) / 10)));
+  openMenu(anchor, entries);
+}
+
 /** The button of a message's menu. */
 export function moreButton(message, actions) {
   const { id, context } = message;
@@ -29,7 +48,13 @@ export function moreButton(message, actions) {
     icon: name,
     action: () => actions.context(id, context === wanted ? "" : wanted),
   });
+  const again = {
+    label: "Answer again with…",
+    icon: "retry",
+    action: () => retryMenu(button, message, actions),
+  };
   const entries = [
+    ...(message.role === "assistant" ? [again] : []),
     { label: "Branch from here", icon: "branch", action: () => actions.branch(id) },
     remember(context === "pinned" ? "Stop keeping in memory" : "Keep in memory", "pin", "pinned"),
     remember(context === "excluded" ? "Take back into memory" : "Leave out of memory", "eyeOff", "excluded"),

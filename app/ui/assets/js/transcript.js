@@ -25,7 +25,7 @@ let endStream = null;
 let onOpen = () => {};
 
 const actions = {
-  retry: (id) => send("transcript", "retry", { id }),
+  retry: (id, once = {}) => send("transcript", "retry", { id, ...once }),
   version: (id) => send("transcript", "version", { id }),
   edit: (id, text) => send("transcript", "edit", { id, text }),
   goOn: (id) => send("transcript", "go_on", { id }),
