@@ -180,6 +180,18 @@ class Messages:
                 leaf = rows[0]["id"]
         return self.get(leaf)
 
+    def models(self) -> list[str]:
+        """The names of all models that wrote any."""
+        with self._database.read() as db:
+            # Each from the end of the one before in the index: reading all of it would take as long as it is.
+            rows = db.query(
+                """WITH RECURSIVE names (name) AS (
+                       SELECT min(model) FROM messages WHERE model IS NOT NULL UNION ALL
+                       SELECT (SELECT min(model) FROM messages WHERE model > name) FROM names WHERE name IS NOT NULL)
+                   SELECT name FROM names WHERE name IS NOT NULL"""
+            )
+            return [row["name"] for row in rows]
+
     def search(self, query: str, limit: int = 50, filters: Filters | None = None) -> list[Hit]:
         """Messages of any branch that have all the words, newest first; any text is a valid query.
 

@@ -11,7 +11,7 @@ import gradio as gr
 MESSAGE_EVENTS = ("version", "edit", "go_on", "delete", "undo", "branch", "context")
 LIST_EVENTS = (
     *("rename", "pin", "archive", "tag", "duplicate", "remove", "restore"),
-    *("trash", "restore_messages", "erase"),
+    *("trash", "restore_messages", "erase", "choices"),
 )
 PRESET_EVENTS = (
     *("save", "rename", "duplicate", "take_in", "delete"),

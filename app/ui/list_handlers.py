@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, replace
 from typing import Any
 
 import gradio as gr
@@ -14,6 +15,22 @@ from app.ui.views import Sequencer, conversation_view, hit_view
 
 MAX_QUERY = 1_000
 HITS = 30
+MAX_FILTER = 200
+EVERYTHING = Filters()
+
+
+def read_filters(event: gr.EventData) -> Filters:
+    """The filters the browser sent along; whatever is none of the known is left open."""
+    sent = getattr(event, "filters", None)
+    sent = sent if isinstance(sent, dict) else {}
+    texts = {name: str(sent.get(name) or "")[:MAX_FILTER] for name in ("model", "since", "until", "tag")}
+    role = sent.get("role")
+    return Filters(
+        role=role if role in ("user", "assistant") else None,
+        pinned=True if sent.get("pinned") is True else None,
+        conversation_id=str(sent.get("conversation_id") or "")[:MAX_FILTER],
+        **texts,
+    )
 
 
 class ListHandlers:
@@ -25,24 +42,35 @@ class ListHandlers:
         self.chats = chats
         self.sequence = sequence
 
-    def list(self, query: str = "", archived: bool = False) -> dict[str, Any]:
-        """The conversations, and the messages that have the words; `#tag` among the words filters by a tag."""
+    def list(self, query: str = "", archived: bool = False, filters: Filters = EVERYTHING) -> dict[str, Any]:
+        """The conversations, and the messages that have the words; `#tag` among the words filters by a tag.
+
+        Filters alone narrow the conversations only: what messages are asked for has to have words.
+        """
         query = query[:MAX_QUERY]
-        words = [word for word in query.split() if not word.startswith("#")]
+        words = " ".join(word for word in query.split() if not word.startswith("#"))
         tag = next((word[1:] for word in query.split() if word.startswith("#")), "")
-        found = self.store.conversations.list(query=" ".join(words), archived=archived, filters=Filters(tag=tag))
+        asked = replace(filters, tag=tag) if tag else filters
+        found = self.store.conversations.list(query=words, archived=archived, filters=asked)
         tags = self.store.conversations.tags_of([conversation.id for conversation in found])
-        hits = self.store.messages.search(" ".join(words), HITS, Filters(tag=tag))
+        hits = self.store.messages.search(words, HITS, asked)
         return self.sequence.stamp(
             "list",
             query=query,
             archived=archived,
+            filters=asdict(filters),
             conversations=[conversation_view(each, tags.get(each.id, ())) for each in found],
             hits=[hit_view(hit) for hit in hits],
         )
 
     def search(self, event: gr.EventData) -> dict[str, Any]:
-        return self.list(text_of(event, "query"), getattr(event, "archived", None) is True)
+        return self.list(text_of(event, "query"), getattr(event, "archived", None) is True, read_filters(event))
+
+    def choices(self, event: gr.EventData) -> dict[str, Any]:
+        """What there is to filter by: models and tags."""
+        return self.sequence.stamp(
+            "choices", models=self.store.messages.models(), tags=list(self.store.conversations.all_tags())
+        )
 
     @refusable(outputs=1, notice=0)
     def rename(self, event: gr.EventData) -> dict[str, Any]:

@@ -101,6 +101,36 @@ def test_a_message_is_found_in_its_branch(shared: Server, open_page: Open) -> No
     expect(answers(page)).to_contain_text("You said: the heron stands")
 
 
+def test_a_search_is_narrowed_by_filters(shared: Server, open_page: Open) -> None:
+    page = open_page(shared.url)
+    converse(page, "the osprey dives")
+    page.get_by_role("searchbox", name="Search chats").fill("osprey")
+    hits = page.get_by_role("region", name="Messages").get_by_role("button")
+    expect(hits).to_have_count(2)
+    page.get_by_role("button", name="Filter the search").click()
+    dialog = page.get_by_role("dialog", name="Filter the search")
+    dialog.get_by_label("Written by").select_option("You")
+    dialog.get_by_label("The open chat").check()
+    dialog.get_by_role("button", name="Apply").click()
+    expect(hits).to_have_count(1)
+    expect(hits).to_contain_text("You")
+    page.get_by_role("button", name="Filter the search").click()
+    dialog.get_by_label("Model", exact=True).select_option("scripted")
+    dialog.get_by_role("button", name="Apply").click()
+    # Nobody but the model has a model.
+    expect(page.get_by_text("No chat has these words.")).to_be_visible()
+    page.get_by_role("button", name="By you").click()
+    expect(hits).to_have_count(1)
+    expect(hits).to_contain_text("Fireside")
+    page.get_by_role("button", name="Filter the search").click()
+    dialog.get_by_label("To", exact=True).fill("2020-02-02")
+    dialog.get_by_role("button", name="Apply").click()
+    expect(page.get_by_text("No chat has these words.")).to_be_visible()
+    page.get_by_role("button", name="Filter the search").click()
+    dialog.get_by_role("button", name="Clear").click()
+    expect(hits).to_have_count(2)
+
+
 def test_archive_tags_trash_and_a_title_of_the_models(shared: Server, open_page: Open) -> None:
     page = open_page(shared.url)
     converse(page, "of a campfire")

@@ -2,6 +2,7 @@
 
 import { receive, send } from "./bridge.js";
 import { h, icon, iconButton } from "./dom.js";
+import { askedFor, isFor, mountFilters } from "./filters.js";
 import { askName, notice, openMenu } from "./popup.js";
 import { openTrash, whenTrashClosed } from "./trash.js";
 
@@ -36,6 +37,7 @@ export function mountSidebar(element, actions) {
       input.dispatchEvent(new Event("input"));
     } else input.blur();
   });
+  const filters = mountFilters(refreshList, () => active);
   list = h("nav.fs-list", { "aria-label": "Conversations" });
   none = h("p.fs-none", { hidden: true });
   element.append(
@@ -47,7 +49,8 @@ export function mountSidebar(element, actions) {
       iconButton("close", "Close sidebar", actions.close, "button.fs-icon.fs-close-side"),
     ),
     h("button.fs-new", { type: "button", onclick: actions.create, title: "New chat (Ctrl+Shift+O)" }, icon("pencil"), "New chat"),
-    h("label.fs-search", { title: "Search (Ctrl+K)" }, icon("search"), input),
+    h("div.fs-search-row", {}, h("label.fs-search", { title: "Search (Ctrl+K)" }, icon("search"), input), filters.button),
+    filters.chips,
     none,
     list,
     (foot = h("div.fs-side-foot")),
@@ -58,7 +61,7 @@ export function mountSidebar(element, actions) {
 }
 
 /** Ask for the list anew. */
-export const refreshList = () => send("sidebar", "search", { query: query(), archived });
+export const refreshList = () => send("sidebar", "search", { query: query(), archived, filters: askedFor() });
 
 /** Show the archive in place of the list, or the list again. */
 function showArchive(into) {
@@ -93,7 +96,7 @@ function mark(row) {
 
 function show(message) {
   // An answer to an earlier query. Gradio holds this one to be under way until we return, and may drop another.
-  if (message.query !== query() || message.archived !== archived) {
+  if (message.query !== query() || message.archived !== archived || !isFor(message.filters)) {
     setTimeout(refreshList, AGAIN_MS);
     return;
   }
@@ -116,12 +119,18 @@ function draw() {
     ),
   );
   if (hits.length) list.append(found());
-  none.hidden = conversations.length > 0 || hits.length > 0;
-  none.textContent = query()
-    ? "No chat has these words."
-    : archived
-      ? "No chat is archived."
-      : "Your chats will be listed here.";
+  const { role, model, since, until } = askedFor();
+  const wordless = !query() && (role || model || since || until);
+  none.hidden = !wordless && (conversations.length > 0 || hits.length > 0);
+  none.textContent = wordless
+    ? "Type the words to look for in messages."
+    : query()
+      ? "No chat has these words."
+      : Object.keys(askedFor()).length
+        ? "No chat is like this."
+        : archived
+          ? "No chat is archived."
+          : "Your chats will be listed here.";
   if (focused) list.querySelector(`[data-id="${CSS.escape(focused)}"] a`)?.focus();
 }
 
@@ -223,7 +232,7 @@ function menu(each, row, anchor, point) {
   );
 }
 
-const change = (event, data) => send("sidebar", event, { ...data, query: query(), archived });
+const change = (event, data) => send("sidebar", event, { ...data, query: query(), archived, filters: askedFor() });
 
 function remove(each) {
   change("remove", { id: each.id });
