@@ -184,6 +184,11 @@ class Chats:
         backend = self._backend()
         return recommendation(backend.info if backend else None)
 
+    def ignored_advice(self) -> tuple[str, ...]:
+        """What the publisher of the loaded model recommends and cannot be followed, a line each, and why."""
+        backend = self._backend()
+        return backend.info.ignored if backend else ()
+
     def settings_of(self, conversation_id: str) -> Layers:
         """The conversation's settings by layer, and all together; without the model's layer while none is loaded."""
         return self._layers(self._existing(conversation_id), {})

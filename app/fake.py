@@ -38,8 +38,8 @@ class ScriptedBackend:
     answer ends with "stop" after them, with "length" at `Sampling.max_tokens`. pace: seconds before each
     token, or a function of its number; may be set at any time. error: raised by `chat`, or after `error_at`
     tokens where that is given. context: tokens the prompt and one more must fit in; a prompt has a token for
-    each of its words and messages. tags: what sets a script's thoughts apart, as a reasoning model's. requests: what
-    `chat` was called with, in order.
+    each of its words and messages. recommended, ignored: as in `EngineInfo`. tags: what sets a script's thoughts
+    apart, as a reasoning model's. requests: what `chat` was called with, in order.
     """
 
     def __init__(
@@ -52,6 +52,7 @@ class ScriptedBackend:
         context: int = 2048,
         name: str = "scripted",
         recommended: Mapping[str, Any] | None = None,
+        ignored: tuple[str, ...] = (),
         tags: ThinkTags | None = None,
     ) -> None:
         self.script = script
@@ -75,6 +76,7 @@ class ScriptedBackend:
             version="0",
             reasoning=tags is not None,
             recommended=recommended or {},
+            ignored=ignored,
         )
 
     def chat(

@@ -120,6 +120,7 @@ class Engine:
             version=installed_version(),
             reasoning=checkpoint.template.reasoning is not None,
             recommended=checkpoint.recommended,
+            ignored=checkpoint.ignored,
         )
         slots = loading.slots(SLOTS)
         tokenizer, template = checkpoint.tokenizer, checkpoint.template

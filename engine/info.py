@@ -18,7 +18,7 @@ class EngineInfo:
     take. context: tokens the KV cache of a run holds. vocabulary: logits per token. kernels: how the matrix products
     are computed. digest: SHA-256 of the model's files. version: Fireside's. reasoning: whether it thinks before it
     answers (engine.reasoning). recommended: the sampling its authors advise, by the names of `Sampling`; what they
-    say nothing about is not in it.
+    say nothing about is not in it. ignored: a line for each piece of their advice that cannot be followed, and why.
     """
 
     name: str
@@ -36,6 +36,7 @@ class EngineInfo:
     memory_bytes: int = 0
     reasoning: bool = False
     recommended: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    ignored: tuple[str, ...] = ()
 
 
 def installed_version() -> str:

@@ -15,7 +15,7 @@ LIST_EVENTS = (
 )
 PRESET_EVENTS = (
     *("save", "rename", "duplicate", "take_in", "delete"),
-    *("reset", "undo"),
+    *("reset", "undo", "model_ready"),
 )
 
 

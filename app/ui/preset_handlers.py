@@ -60,7 +60,7 @@ class PresetHandlers:
         preset = find_preset(self.store, conversation.preset_id if conversation else preset_id)
         event = self.store.events.latest(conversation.id, CONFIGURE) if conversation else None
         view = layers_view(self.store, preset, self.chats.recommendation(), event.id if event else "")
-        return self.sequence.stamp("layers", **view)
+        return self.sequence.stamp("layers", ignored=list(self.chats.ignored_advice()), **view)
 
     def form(self, conversation: Conversation | None) -> list[Any]:
         """The whole drawer: where values come from, then preset, system prompt, policy, settings."""
@@ -115,6 +115,14 @@ class PresetHandlers:
         """Drop the chat's own settings, so that those of its preset hold; `shown`."""
         read = self.read(*form)
         return [gr.skip(), *self._use(conversation_id, read.preset_id)]
+
+    @refusable(outputs=13, notice=0)
+    def model_ready(self, conversation_id: str, *form: Any) -> list[Any]:
+        """The model was loaded after the page: its recommendation holds where nothing else was chosen."""
+        chosen = read_form(self.store, {}, *form)
+        conversation = self._present(conversation_id) if conversation_id else None
+        settings = setting_values({**self.below(chosen.preset_id), **chosen.overrides})
+        return [gr.skip(), self.layers(conversation, chosen.preset_id), gr.skip(), *settings]
 
     @refusable(outputs=15, notice=0)
     def undo(self, conversation_id: str, *form: Any) -> list[Any]:

@@ -29,7 +29,8 @@ class Checkpoint:
     """A model as it lies on disk.
 
     path: the file or folder. files: all that make it what it is, tokenizer and template included. recommended: the
-    sampling settings its authors advise, by the names of `Sampling`.
+    sampling settings its authors advise, by the names of `Sampling`. ignored: a line for each piece of their advice
+    that cannot be followed, and why.
 
     Raises ModelFormatError if tokenizer and embedding do not belong together.
     """
@@ -43,6 +44,7 @@ class Checkpoint:
     layout: Layout
     files: tuple[Path, ...]
     recommended: Mapping[str, Any] = field(default_factory=dict)
+    ignored: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.tokenizer.vocabulary > self.config.vocab_size:

@@ -47,5 +47,6 @@ def open_folder(folder: Path) -> Checkpoint:
         source=source,
         layout=family.folder,
         recommended=generation.recommended,
+        ignored=generation.ignored,
         files=(*source.files, *descriptions),
     )

@@ -53,6 +53,7 @@ def open_gguf(path: Path) -> Checkpoint:
     metadata = source.metadata
     config, layout = configure_gguf(source, path.name)
     tokenizer = tokenizer_from_gguf(metadata)
+    generation = gguf_generation(metadata)
     return Checkpoint(
         name=str(metadata.get("general.name") or path.stem),
         path=path,
@@ -61,7 +62,8 @@ def open_gguf(path: Path) -> Checkpoint:
         template=ChatTemplate.from_gguf(metadata, tokenizer),
         source=source,
         layout=layout,
-        recommended=gguf_generation(metadata).recommended,
+        recommended=generation.recommended,
+        ignored=generation.ignored,
         files=source.files,
     )
 

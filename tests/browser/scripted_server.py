@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from app.backend import Backend, Message
 from app.fake import ScriptedBackend
@@ -86,7 +87,8 @@ def loader(delay: float) -> Callable[..., Backend]:
         for step in range(10):
             time.sleep(delay / 10)
             on_progress(step / 10)
-        return ScriptedBackend(answer, pace=0.02, name="scripted", tags=TAGS[0])
+        advice: dict[str, Any] = {"recommended": {"presence_penalty": 0.4}, "ignored": ("top_p 7 is above 1",)}
+        return ScriptedBackend(answer, pace=0.02, name="scripted", tags=TAGS[0], **advice)
 
     return load
 

@@ -157,6 +157,26 @@ def test_changes_of_settings_are_shown_undone_and_reset(shared: Server, open_pag
     expect(slider(page, "Top-k")).to_have_value("40")
 
 
+def test_what_the_model_advises_holds_and_is_told(scripted: Callable[..., Server], open_page: Open) -> None:
+    page = open_page(scripted(loading=4.0).url)
+    open_drawer(page)
+    page.get_by_role("textbox", name="System prompt").fill("Be brief.")
+    slider(page, "Top-k").fill("9")
+    presence = slider(page, "Presence penalty")
+    expect(presence).to_have_value("0")
+    # The page was there before the model.
+    expect(presence).to_have_value("0.4", timeout=15_000)
+    label = page.locator("#fs-set-presence_penalty [data-testid=block-info]")
+    expect(label).to_have_attribute("data-source", "advised by the model")
+    expect(page.get_by_role("list", name="Advice of the model")).to_contain_text("top_p 7 is above 1")
+    expect(slider(page, "Top-k")).to_have_value("9")
+    expect(page.get_by_role("textbox", name="System prompt")).to_have_value("Be brief.")
+    choose_preset(page, "Precise")
+    expect(presence).to_have_value("0")
+    choose_preset(page, "Balanced")
+    expect(presence).to_have_value("0.4")
+
+
 def test_an_answer_is_made_again_with_other_settings(shared: Server, open_page: Open) -> None:
     page = open_page(shared.url)
     ask(page, "once more")

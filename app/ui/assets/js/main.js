@@ -2,7 +2,7 @@
 
 import { connect, receive } from "./bridge.js";
 import { notice } from "./popup.js";
-import { mountPresets } from "./presets.js";
+import { modelReady, mountPresets } from "./presets.js";
 import {
   addressed,
   closeOverlays,
@@ -14,7 +14,7 @@ import {
   toggleTheme,
 } from "./shell.js";
 import { markActive, mountSidebar, refreshList } from "./sidebar.js";
-import { mountTopbar, whenBack } from "./topbar.js";
+import { mountTopbar, whenBack, whenReady } from "./topbar.js";
 import { jump, mountTranscript, open, openConversation, startConversation, whenOpened } from "./transcript.js";
 
 const PARTS = ["sidebar", "topbar", "transcript", "presets"];
@@ -57,6 +57,7 @@ document.addEventListener("visibilitychange", () => {
   refreshList();
   if (openConversation()) open(openConversation());
 });
+whenReady(modelReady);
 whenBack(() => open(openConversation()));
 window.fireside.openConversation = openConversation;
 receive("any", { notice: ({ text, kind }) => notice(text, { kind }) });

@@ -9,7 +9,10 @@ const MAX_BYTES = 256 * 1024;
 const SOURCES = { model: "advised by the model", default: "" };
 
 let layers = null;
-let undo, reset;
+let undo, reset, ignored;
+
+/** The model is loaded now, and what it advises is known. */
+export const modelReady = () => send("presets", "model_ready");
 
 /** The presets there are, as [{id, name}]. */
 export const presets = () => layers?.presets ?? [];
@@ -24,7 +27,8 @@ export function mountPresets(element) {
   undo = iconButton("undo", "Undo the last change of settings", () => send("presets", "undo"), "button.fs-icon", {
     disabled: true,
   });
-  element.append(h("button.fs-button", { type: "button", onclick: save }, "Save as…"), reset, undo, more);
+  ignored = h("ul.fs-ignored", { hidden: true, "aria-label": "Advice of the model that cannot be followed" });
+  element.append(h("button.fs-button", { type: "button", onclick: save }, "Save as…"), reset, undo, more, ignored);
   // Gradio tells of a value only after the server has it; what is shown must be true at once.
   document.getElementById("fs-drawer").addEventListener("input", () => setTimeout(mark));
   new MutationObserver(mark).observe(document.getElementById("fs-drawer"), { childList: true, subtree: true });
@@ -90,6 +94,8 @@ function mark() {
 function show(message) {
   layers = message;
   undo.disabled = !layers.undo;
+  ignored.hidden = !layers.ignored.length;
+  ignored.replaceChildren(...layers.ignored.map((line) => h("li", {}, `The model's advice is not followed: ${line}`)));
   // Gradio draws the values that came along after this.
   requestAnimationFrame(() => requestAnimationFrame(mark));
 }

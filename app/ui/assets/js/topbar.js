@@ -15,12 +15,19 @@ let figures = null;
 let timer = null;
 let reachable = true;
 let onBack = () => {};
+let onReady = () => {};
+let before = "";
 // What was said of the database already; a page that is loaded again says it again.
 const told = new Set();
 
 /** Call `callback` when the server answers again after it had gone. */
 export function whenBack(callback) {
   onBack = callback;
+}
+
+/** Call `callback` when a model is loaded while the page is open. */
+export function whenReady(callback) {
+  onReady = callback;
 }
 
 export function mountTopbar(element, { toggleSidebar, toggleTheme, toggleDrawer }) {
@@ -106,6 +113,8 @@ function show({ status, name: asked, message, done_bytes: done, total_bytes: tot
   }
   retry.hidden = status !== "failed";
   context = model?.context ?? 0;
+  if (status === "ready" && before && before !== "ready") onReady();
+  before = status;
   draw();
 }
 
