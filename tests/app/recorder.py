@@ -19,7 +19,8 @@ from typing import Any, Literal
 
 SECTOR_BYTES = 512
 OK = 0
-OPEN = CFUNCTYPE(c_int, c_void_p, c_char_p, c_void_p, c_int, POINTER(c_int))
+# The path as SQLite's own pointer, not as a copy: SQLite keeps it for as long as the file is open.
+OPEN = CFUNCTYPE(c_int, c_void_p, c_void_p, c_void_p, c_int, POINTER(c_int))
 DELETE = CFUNCTYPE(c_int, c_void_p, c_char_p, c_int)
 CLOSE = CFUNCTYPE(c_int, c_void_p)
 WRITE = CFUNCTYPE(c_int, c_void_p, c_void_p, c_int, c_int64)
@@ -98,9 +99,9 @@ class Recorder:
         finally:
             library.sqlite3_vfs_register(ctypes.addressof(real.contents), 1)
 
-    def _open(self, real: Vfs, vfs: int, path: bytes | None, file: int, flags: int, out: Any) -> int:
+    def _open(self, real: Vfs, vfs: int, path: int | None, file: int, flags: int, out: Any) -> int:
         code = real.xOpen(vfs, path, file, flags, out)
-        if code == OK and path and (name := self._name(path)):
+        if code == OK and path and (name := self._name(ctypes.string_at(path))):
             handle = File.from_address(file)
             own = handle.pMethods.contents
             methods = Methods.from_buffer_copy(own)
