@@ -194,7 +194,15 @@ def test_the_doctor_finds_a_sound_installation(tmp_path: Path, model_path: Path)
     Store.open(tmp_path / "home").close()
     result = fireside("doctor", "--models", model_path.parents[1])
     assert result.returncode == 0, result.stdout
-    for finding in ("Python", "torch", "threads", "kernels      native", "SHA-256 as it should be", "SQLite", "sound, 0 messages"):
+    for finding in (
+        "Python",
+        "torch",
+        "threads",
+        "kernels      native",
+        "SHA-256 as it should be",
+        "SQLite",
+        "sound, 0 messages",
+    ):
         assert finding in result.stdout
 
 
