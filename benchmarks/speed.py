@@ -1,133 +1,146 @@
-"""Decode and prefill speed beside llama.cpp and transformers: the same file, the same threads, one run, in turn.
+"""Speed beside llama.cpp and transformers: the same file, the same threads, one run, in turn.
 
     make bench            # or: python -m benchmarks.speed --rounds 5
 
-Writes benchmarks/RESULTS.md. Only the ratios mean something on another machine.
+Writes benchmarks/RESULTS.md. Only the ratios mean something on another machine, and only on an idle one. How exactly
+each of them computes the file is measured by benchmarks/quality.py.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import platform
-import statistics
-import time
-import urllib.request
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from importlib import import_module
-from importlib.metadata import version
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from app.home import models_folder
-from engine import Engine, Run, Sampling
+from benchmarks.peers import Contender, Fireside, LlamaCpp, Transformers, together
+from benchmarks.report import Row, write
+from benchmarks.starting import start_fireside, start_llama_cpp
+from engine import Engine, Sampling
 from weights import DEFAULT, fetch
 
-PROMPT_TOKENS = 512
-NEW_TOKENS = 64
 RESULTS = Path(__file__).parent / "RESULTS.md"
+CHATS = 8
+NEW_TOKENS = 64
+LONG = 4_000
+TURNS = 2_000
+OURS = Fireside.name
+PEER = LlamaCpp.name
 
 
-@dataclass
-class Speeds:
-    """Tokens per second of one contender, a number a round."""
-
-    prefill: list[float] = field(default_factory=list)
-    decode: list[float] = field(default_factory=list)
+def prompt(seed: int, length: int) -> list[int]:
+    """Token ids that differ from those of every other seed from the first one on."""
+    return [(7919 * (seed + 1) + 31 * place) % 40_000 + 300 for place in range(length)]
 
 
-Contender = Callable[[list[int]], tuple[float, float]]
-"""Answers a prompt of token ids and tells its prefill and decode speed, in tokens per second."""
+def interleaved(
+    contenders: Sequence[Contender], rounds: int, measure: Callable[[Contender, int], float]
+) -> dict[str, list[float]]:
+    """What `measure` finds for each contender in each round; a round more comes first, to warm everybody up."""
+    found: dict[str, list[float]] = {contender.name: [] for contender in contenders}
+    for index in range(rounds + 1):
+        for contender in contenders:
+            value = measure(contender, index)
+            if index:
+                found[contender.name].append(value)
+    return found
 
 
-def fireside(engine: Engine) -> Contender:
-    greedy = Sampling(temperature=0, max_tokens=NEW_TOKENS, ignore_eos=True)
-
-    def measure(prompt: list[int]) -> tuple[float, float]:
-        run: Run = engine.generate(prompt, greedy)
-        for _ in run:
-            pass
-        computed = run.stats.prompt_tokens - run.stats.cached_tokens
-        return computed / run.stats.prefill_seconds, run.stats.tokens_per_second
-
-    return measure
+def short_context(contenders: Sequence[Contender], rounds: int) -> list[Row]:
+    found = interleaved(contenders, rounds, lambda who, index: who.answer(prompt(index, 128), NEW_TOKENS).decode)
+    mine, peer = found.pop(OURS), found.pop(PEER)
+    better = max(found, key=lambda name: sum(found[name]))
+    what = "decode after 128 tokens, tok/s"
+    return [Row(what, mine, PEER, peer, 1.3, 2.2), Row(what, mine, better, found[better], 8, 14)]
 
 
-def llama_cpp(path: Path, threads: int) -> tuple[Contender, Any]:
-    xllamacpp: Any = import_module("xllamacpp")
+def long_context(ours: Contender, peer: Contender, rounds: int) -> list[Row]:
+    # All but the last tokens are the same, and stay in both caches.
+    def measure(who: Contender, index: int) -> float:
+        return who.answer(prompt(900, LONG) + prompt(index, 8), 32, reuse=True).decode
 
-    params = xllamacpp.CommonParams()
-    params.model.path = str(path)
-    params.n_ctx = 2048
-    params.n_parallel = 1
-    params.cpuparams.n_threads = threads
-    params.cpuparams_batch.n_threads = threads
-    server = xllamacpp.Server(params)
-
-    def measure(prompt: list[int]) -> tuple[float, float]:
-        body = {
-            "prompt": prompt, "n_predict": NEW_TOKENS, "temperature": 0, "cache_prompt": False, "ignore_eos": True,
-        }  # fmt: skip
-        request = urllib.request.Request(
-            f"{server.listening_address}/completion", json.dumps(body).encode(), {"Content-Type": "application/json"}
-        )
-        with urllib.request.urlopen(request) as response:
-            timings = json.load(response)["timings"]
-        return timings["prompt_per_second"], timings["predicted_per_second"]
-
-    # The server stops when it is collected, so the caller keeps it.
-    return measure, server
+    found = interleaved([ours, peer], rounds, measure)
+    return [Row("decode after 4,000 tokens, tok/s", found[OURS], PEER, found[PEER], 1.1, 1.5)]
 
 
-def transformers(path: Path, dtype: torch.dtype) -> Contender:
-    from transformers import AutoModelForCausalLM
-
-    model: Any = AutoModelForCausalLM.from_pretrained(path.parent, gguf_file=path.name, dtype=dtype).eval()
-
-    def generate(prompt: list[int], count: int) -> float:
-        started = time.perf_counter()
-        model.generate(
-            torch.tensor([prompt]), max_new_tokens=count, min_new_tokens=count, do_sample=False, pad_token_id=2
-        )
-        return time.perf_counter() - started
-
-    def measure(prompt: list[int]) -> tuple[float, float]:
-        with torch.inference_mode():
-            first = generate(prompt, 1)
-            whole = generate(prompt, NEW_TOKENS)
-        return len(prompt) / first, (NEW_TOKENS - 1) / (whole - first)
-
-    return measure
-
-
-def prompts(rounds: int) -> list[list[int]]:
-    """A prompt a round, all different from their first token on, so that no cache helps."""
+def prefill(contenders: Sequence[Contender], rounds: int) -> list[Row]:
+    found = interleaved(contenders, rounds, lambda who, index: who.answer(prompt(100 + index, 512), 2).prefill)
+    mine = found.pop(OURS)
+    goals = {PEER: (3.0, 4.0)}
     return [
-        [(7919 * (index + 1) + 31 * place) % 40_000 + 300 for place in range(PROMPT_TOKENS)] for index in range(rounds)
+        Row("prefill of 512 tokens, tok/s", mine, name, theirs, *goals.get(name, (None, None)))
+        for name, theirs in found.items()
     ]
 
 
-def table(speeds: dict[str, Speeds]) -> str:
-    ours = speeds["Fireside"]
-    lines = [
-        f"| tok/s, median (spread) | prefill of {PROMPT_TOKENS} | then decode of {NEW_TOKENS} | Fireside against it |",
-        "| --- | --- | --- | --- |",
+def tenth_turn(ours: Contender, peer: Contender, rounds: int) -> list[Row]:
+    """A question of 30 tokens after 2,000 that both have in their caches."""
+
+    def measure(who: Contender, index: int) -> float:
+        return 1e3 * who.answer(prompt(901, TURNS) + prompt(index, 30), 2, reuse=True).first_token
+
+    found = interleaved([ours, peer], rounds, measure)
+    return [Row("first token of a tenth turn, ms", found[OURS], PEER, found[PEER], 1.0, None, smaller=True)]
+
+
+def many_chats(ours: Contender, peer: Contender, rounds: int) -> list[Row]:
+    def measure(who: Contender, index: int) -> float:
+        return together(who, [prompt(200 + CHATS * index + chat, 48) for chat in range(CHATS)], NEW_TOKENS)
+
+    alone: list[float] = []
+
+    def measure_both(who: Contender, index: int) -> float:
+        if who is ours:
+            alone.append(together(who, [prompt(400 + index, 48)], NEW_TOKENS))
+        return measure(who, index)
+
+    found = interleaved([ours, peer], rounds, measure_both)
+    what = f"{CHATS} chats at once, tok/s of all"
+    return [
+        Row(what, found[OURS], "one chat of Fireside's", alone[1:], 2.5, 3.5),
+        Row(what, found[OURS], f"llama.cpp with {CHATS} slots", found[PEER], 1.3, 2.0),
     ]
-    for name, speed in speeds.items():
-        ratio = [
-            statistics.median(a / b for a, b in zip(mine, theirs, strict=True))
-            for mine, theirs in ((ours.prefill, speed.prefill), (ours.decode, speed.decode))
-        ]
-        cells = [
-            f"{statistics.median(values):.1f} ({min(values):.1f} to {max(values):.1f})"
-            for values in (speed.prefill, speed.decode)
-        ]
-        lines.append(f"| {name} | {cells[0]} | {cells[1]} | {ratio[0]:.2f}x, {ratio[1]:.2f}x |")
-    return "\n".join(lines)
+
+
+def equal_answers(path: Path, threads: int, *, kernels: str, deterministic: bool) -> str:
+    """How many of 8 answers that are written at once are those that are written alone, with the same seeds."""
+    at_once, alone = (
+        answers(path, threads, kernels=kernels, deterministic=deterministic, at_once=at_once)
+        for at_once in (True, False)
+    )
+    equal = sum(one == other for one, other in zip(at_once, alone, strict=True))
+    return f"{kernels}{', deterministic' if deterministic else ''}: {equal} of {CHATS}"
+
+
+def answers(path: Path, threads: int, *, kernels: str, deterministic: bool, at_once: bool) -> list[list[int | None]]:
+    options = [Sampling(temperature=0.8, seed=seed, max_tokens=NEW_TOKENS, ignore_eos=True) for seed in range(CHATS)]
+    with Engine.load(path, threads=threads, kernels=kernels, deterministic=deterministic, context=512) as engine:
+        runs = (engine.generate(prompt(500 + seed, 40), sampling) for seed, sampling in enumerate(options))
+        return [[step.token for step in run] for run in (list(runs) if at_once else runs)]
+
+
+def starting(path: Path, threads: int, rounds: int) -> tuple[list[Row], str]:
+    """Loading in a process of its own, the file in the page cache, until the first token; and memory."""
+    ours, theirs = [], []
+    for _ in range(rounds):
+        ours.append(start_fireside(path, threads))
+        theirs.append(start_llama_cpp(path, threads))
+    first = start_fireside(path, threads, first_time=True)
+    rows = [
+        Row("load to first token, s", [each.first_token for each in ours], PEER,
+            [each.first_token for each in theirs], smaller=True),
+        Row("memory after 100 tokens, MB", [each.megabytes for each in ours], PEER,
+            [each.megabytes for each in theirs], smaller=True),
+    ]  # fmt: skip
+    note = (
+        f"Load to first token is to take Fireside 2.5 s at most, and 1.5 s if it can. Python and the imports come "
+        f"before: {ours[0].imports:.1f} s. On a machine where the kernels are still to be compiled, the first token "
+        f"comes after {first.first_token:.1f} s, by torch, and native kernels are in use after {first.native:.1f} s."
+    )
+    return rows, note
 
 
 def main() -> None:
@@ -135,37 +148,34 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     options = parser.parse_args()
-    torch.set_num_threads(options.threads)
+    rounds, threads = options.rounds, options.threads
+    torch.set_num_threads(threads)
+    load = os.getloadavg()[0]
 
     path = fetch(DEFAULT, models_folder())
-    started = time.perf_counter()
-    engine = Engine.load(path, threads=options.threads)
-    load_seconds = time.perf_counter() - started
-    peer, server = llama_cpp(path, options.threads)
-    contenders = {
-        "Fireside": fireside(engine),
-        "llama.cpp": peer,
-        "transformers, float32": transformers(path, torch.float32),
-        "transformers, bfloat16": transformers(path, torch.bfloat16),
-    }
-    speeds = {name: Speeds() for name in contenders}
-    # The first prompt warms everybody up and is not counted.
-    for index, prompt in enumerate(prompts(options.rounds + 1)):
-        for name, measure in contenders.items():
-            prefill, decode = measure(prompt)
-            if index:
-                speeds[name].prefill.append(prefill)
-                speeds[name].decode.append(decode)
-    del server
-    packages = ", ".join(f"{name} {version(name)}" for name in ("torch", "transformers", "xllamacpp"))
-    RESULTS.write_text(
-        f"# Measured speed\n\n`python -m benchmarks.speed --rounds {options.rounds} --threads {options.threads}`, "
-        f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, {packages}; "
-        f"{engine.info.name}, {engine.info.quantization}, kernels: {engine.info.kernels}.\n\n"
-        f"{table(speeds)}\n\nMedians of {options.rounds} interleaved rounds; a ratio is the median of the rounds' "
-        f"ratios. Loading took Fireside {load_seconds:.1f} s.\n"
-    )
-    engine.close()
+    rows, note = starting(path, threads, rounds)
+    with Engine.load(path, threads=threads) as engine:
+        engine.wait_for_kernels()
+        ours = Fireside(engine)
+        peer = LlamaCpp(path, threads, context=8192)
+        others = [Transformers(path, dtype) for dtype in (torch.float32, torch.bfloat16)]
+        rows = [
+            *short_context([ours, peer, *others], rounds),
+            *long_context(ours, peer, rounds),
+            *prefill([ours, peer, *others], rounds),
+            *tenth_turn(ours, peer, rounds),
+            *many_chats(ours, LlamaCpp(path, threads, context=512, slots=CHATS), rounds),
+            *rows,
+        ]
+        info = engine.info
+    equal = [
+        equal_answers(path, threads, kernels="native", deterministic=False),
+        equal_answers(path, threads, kernels="torch", deterministic=False),
+        equal_answers(path, threads, kernels="torch", deterministic=True),
+    ]
+    notes = [note, f"Of {CHATS} answers at once, with seeds, these equal those given alone: {'; '.join(equal)}."]
+    command = f"python -m benchmarks.speed --rounds {rounds} --threads {threads}"
+    write(RESULTS, command, info, rows, notes, rounds, load)
     print(RESULTS.read_text())
 
 

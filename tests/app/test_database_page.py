@@ -1,4 +1,4 @@
-"""The database in the hands of a stranger's tool, as docs/database.md tells them to use it."""
+"""The database in the hands of a stranger's tool, as README and docs/database.md tell them to use it."""
 
 from __future__ import annotations
 
@@ -14,8 +14,10 @@ from app.fake import ScriptedBackend
 from app.store import Store
 from tests.app.serving import chatting, finish, texts
 
-PAGE = (Path(__file__).parents[2] / "docs" / "database.md").read_text(encoding="utf-8")
-QUERIES = re.findall(r"```sql\n(.+?)```", PAGE, re.DOTALL)
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "database.md").read_text(encoding="utf-8")
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+QUERIES = re.findall(r"```sql\n(.+?)```", README, re.DOTALL)
 TABLES = set(re.findall(r"^\| `(\w+)` \|", PAGE, re.MULTILINE))
 BEHIND_SEARCH = re.compile(r"messages_fts_\w+")
 
@@ -52,7 +54,7 @@ def test_the_tables_have_names_that_the_page_explains(database: Path) -> None:
     assert (counts["conversation_tags"], counts["presets"]) == (1, 3)
 
 
-def test_the_queries_of_the_page_answer_their_questions(database: Path) -> None:
+def test_the_queries_of_readme_answer_their_questions(database: Path) -> None:
     speed, search, branch = (sqlite_utils("query", database, sql) for sql in QUERIES)
     assert [(row["model"], row["answers"], row["tokens"]) for row in speed] == [("scripted", 3, 8)]
     assert all(isinstance(row["tokens_per_second"], float) for row in speed)
@@ -64,6 +66,6 @@ def test_the_queries_of_the_page_answer_their_questions(database: Path) -> None:
 
 
 @pytest.mark.parametrize(("asked", "rows"), [("'camp*'", 1), ("'\"dry wood\"'", 1), ("'cjk: \"今天 天天 天气\"'", 1)])
-def test_other_ways_to_search_that_the_page_tells(database: Path, asked: str, rows: int) -> None:
-    assert asked.strip("'") in PAGE
+def test_other_ways_to_search_that_readme_tells(database: Path, asked: str, rows: int) -> None:
+    assert asked.strip("'") in README
     assert len(sqlite_utils("query", database, QUERIES[1].replace("'campfire'", asked))) == rows
