@@ -14,6 +14,7 @@ import click
 
 from app.cli.ask import ask
 from app.cli.backup import backup, restore
+from app.cli.bench import bench
 from app.cli.check import check
 from app.cli.doctor import doctor
 from app.cli.export import export
@@ -44,7 +45,7 @@ def fireside(context: click.Context) -> None:
         context.invoke(serve)
 
 
-for command in (serve, ask, models, pull, rm, export, backup, restore, check, doctor):
+for command in (serve, ask, models, pull, rm, export, backup, restore, check, doctor, bench):
     fireside.add_command(command)
 
 
