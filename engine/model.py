@@ -57,13 +57,15 @@ class Chunk(NamedTuple):
 class ForwardPass(Protocol):
     """What computes a model: `Model` by torch, for every family and device, or an accelerator beside it.
 
-    batch_invariant: whether the tokens computed with a token cannot change its logits by a digit.
+    batch_invariant: whether the tokens computed with a token cannot change its logits by a digit. torch_threads: how
+    many threads torch should have beside it; None if it computes by torch itself.
     """
 
     config: ModelConfig
     context: int
     device: torch.device
     batch_invariant: bool
+    torch_threads: int | None
 
     def new_cache(self, capacity: int) -> KVCache: ...
 
@@ -76,6 +78,7 @@ class Model:
     """A config with its weights and rotary tables, ready to run on one device; only the caches it is given change."""
 
     batch_invariant = False
+    torch_threads: int | None = None
 
     def __init__(self, config: ModelConfig, weights: ModelWeights, context: int) -> None:
         self.config = config

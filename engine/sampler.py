@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import torch
-from torch import Tensor
+import numpy as np
 
 from engine.errors import EngineError, InvalidSampling
 from engine.sampling import Sampling
-from engine.scores import Scores, scores_of
+from engine.scores import Scores
 
 
 class Choice(NamedTuple):
@@ -33,21 +32,20 @@ class Sampler:
 
     def __init__(self, sampling: Sampling, seed: int, prompt: Sequence[int], vocabulary: int) -> None:
         self.sampling = sampling
-        self._generator = torch.Generator().manual_seed(seed)
-        self._seen: Tensor | None = None
-        self._counts: Tensor | None = None
-        self._bias: Tensor | None = None
+        self._generator = np.random.Generator(np.random.PCG64(seed))
+        self._seen: np.ndarray | None = None
+        self._counts: np.ndarray | None = None
+        self._bias: np.ndarray | None = None
         if sampling.repetition_penalty != 1.0:
-            self._seen = torch.zeros(vocabulary, dtype=torch.bool)
-            self._seen[torch.tensor(prompt)] = True
+            self._seen = np.zeros(vocabulary, np.bool_)
+            self._seen[list(prompt)] = True
         if sampling.presence_penalty or sampling.frequency_penalty:
-            self._counts = torch.zeros(vocabulary)
+            self._counts = np.zeros(vocabulary, np.float32)
         if sampling.logit_bias:
             if (highest := max(sampling.logit_bias)) >= vocabulary:
                 raise InvalidSampling(f"logit_bias names token {highest}, but the vocabulary ends at {vocabulary - 1}")
-            self._bias = torch.zeros(vocabulary)
-            for token, bias in sampling.logit_bias.items():
-                self._bias[token] = bias
+            self._bias = np.zeros(vocabulary, np.float32)
+            self._bias[list(sampling.logit_bias)] = list(sampling.logit_bias.values())
 
     def resume(self, answer: Sequence[int]) -> None:
         """Go on after these tokens of the answer, as if they had just been chosen."""
@@ -61,7 +59,7 @@ class Sampler:
         normaliser = scores.normaliser
         if normaliser != normaliser:
             raise EngineError("the model computed values that are not numbers: the file may be damaged, fetch it again")
-        token = self._draw(scores if self._neutral else self._adjusted(scores))
+        token = self._draw(scores if self._neutral else scores.adjusted(self._adjust(scores.logits)))
         self._remember(token)
         top: tuple[tuple[int, float], ...] = ()
         if self.sampling.logprobs:
@@ -74,44 +72,38 @@ class Sampler:
         """Whether neither penalties nor biases change the logits."""
         return self._seen is None and self._counts is None and self._bias is None
 
-    def _adjusted(self, scores: Scores) -> Scores:
-        (adjusted,) = scores_of(self._adjust(scores.logits).unsqueeze(0), len(scores.logits))
-        return adjusted
-
-    def _adjust(self, logits: Tensor) -> Tensor:
-        """Apply bias and penalties, into a copy."""
-        sampling = self.sampling
+    def _adjust(self, logits: np.ndarray) -> np.ndarray:
+        """Apply bias and penalties, in a copy."""
+        sampling, logits = self.sampling, logits.copy()
         if self._seen is not None:
-            penalty = sampling.repetition_penalty
-            penalised = torch.where(logits > 0, logits / penalty, logits * penalty)
-            logits = torch.where(self._seen, penalised, logits)
+            seen = logits[self._seen]
+            penalty = np.float32(sampling.repetition_penalty)
+            logits[self._seen] = np.where(seen > 0, seen / penalty, seen * penalty)
         if self._counts is not None:
-            present = (self._counts > 0) * sampling.presence_penalty
-            logits = logits - present - self._counts * sampling.frequency_penalty
-        return logits if self._bias is None else logits + self._bias
+            logits -= (self._counts > 0) * np.float32(sampling.presence_penalty)
+            logits -= self._counts * np.float32(sampling.frequency_penalty)
+        if self._bias is not None:
+            logits += self._bias
+        return logits
 
     def _draw(self, scores: Scores) -> int:
         sampling = self.sampling
         if sampling.temperature == 0.0:
             return int(scores.ids[0])
-        if sampling.top_k and sampling.top_k < len(scores.logits):
-            kept, ids = scores.likeliest(sampling.top_k)
-        else:
-            kept, ids = scores.logits.sort(descending=True)
+        kept, ids = scores.likeliest(sampling.top_k or len(scores.logits))
         # Double precision, so that no probability of the tail is rounded away from the sums below.
-        probabilities = (kept.double() / sampling.temperature).softmax(dim=-1)
+        weights = np.exp((kept - kept[0]).astype(np.float64) / sampling.temperature)
         if sampling.top_p < 1.0:
-            before = probabilities.cumsum(dim=-1) - probabilities
-            probabilities = probabilities[before < sampling.top_p]
+            sums = weights.cumsum()
+            weights = weights[sums - weights < sampling.top_p * sums[-1]]
         if sampling.min_p:
-            probabilities = probabilities[probabilities >= sampling.min_p * probabilities[0]]
-        cumulative = probabilities.cumsum(dim=-1)
-        point = self._uniform() * cumulative[-1]
-        index = int(torch.searchsorted(cumulative, point, right=True))
-        return int(ids[min(index, len(probabilities) - 1)])
+            weights = weights[weights >= sampling.min_p * weights[0]]
+        sums = weights.cumsum()
+        index = int(sums.searchsorted(self._uniform() * sums[-1], side="right"))
+        return int(ids[min(index, len(weights) - 1)])
 
-    def _uniform(self) -> Tensor:
-        return torch.rand(1, dtype=torch.float64, generator=self._generator)
+    def _uniform(self) -> float:
+        return self._generator.random()
 
     def _remember(self, token: int) -> None:
         if self._seen is not None:

@@ -69,6 +69,7 @@ class Scheduler:
 
         def swap() -> None:
             self._model = model
+            self._set_threads()
 
         self.call(swap)
 
@@ -110,8 +111,7 @@ class Scheduler:
             raise EngineClosed("the model was unloaded: load it again")
 
     def _loop(self) -> None:
-        if self._threads is not None:
-            torch.set_num_threads(self._threads)
+        self._set_threads()
         while True:
             with self._wake:
                 while not (self._closed or self._queue or self._active or self._calls):
@@ -125,6 +125,11 @@ class Scheduler:
             if batch := self._next_batch():
                 self._step(batch)
         self._end_all()
+
+    def _set_threads(self) -> None:
+        """For torch in this thread. Its threads spin after their work, which would hold up a model that has its own."""
+        if (threads := self._model.torch_threads or self._threads) is not None:
+            torch.set_num_threads(threads)
 
     def _end_all(self) -> None:
         closed = EngineClosed("the model was unloaded while it answered: what was written so far is kept")

@@ -27,6 +27,7 @@ class NativeModel:
     """
 
     batch_invariant = True
+    torch_threads: int | None = 1
 
     def __init__(self, config: ModelConfig, plan: Plan, context: int, threads: int) -> None:
         self.config = config

@@ -131,10 +131,13 @@ def scripted(tmp_path: Path) -> Iterator[Callable[..., Server]]:
 
 
 @contextmanager
-def serving(folder: Path, models: Path, launcher: Sequence[str | Path] = ("-m", "app.cli")) -> Iterator[Server]:
+def serving(
+    folder: Path, models: Path, launcher: Sequence[str | Path] = ("-m", "app.cli"), options: Sequence[str] = ()
+) -> Iterator[Server]:
     """`fireside serve` as a process, its data folder and its log in `folder`."""
     port = free_port()
     arguments = ["serve", "--no-browser", "--port", str(port), "--home", str(folder / "home"), "--models", str(models)]
+    arguments += options
     server = Server([sys.executable, *map(str, launcher), *arguments], port, folder / "serve.log")
     try:
         server.start()
@@ -147,6 +150,13 @@ def serving(folder: Path, models: Path, launcher: Sequence[str | Path] = ("-m", 
 def real(tmp_path: Path, model_path: Path) -> Iterator[Server]:
     """`fireside serve` with the default model."""
     with serving(tmp_path, models_folder()) as server:
+        yield server
+
+
+@pytest.fixture
+def slow(tmp_path: Path, model_path: Path) -> Iterator[Server]:
+    """The same, slow enough to be interrupted in the middle of an answer."""
+    with serving(tmp_path, models_folder(), options=("--kernels", "torch", "--threads", "1")) as server:
         yield server
 
 

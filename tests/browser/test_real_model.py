@@ -23,8 +23,8 @@ def conversation_id(address: str) -> str:
     return found[0]
 
 
-def test_the_real_path(real: Server, open_page: Open) -> None:
-    page = open_page(real.url)
+def test_the_real_path(slow: Server, open_page: Open) -> None:
+    page = open_page(slow.url)
     expect(page.get_by_text("Q4_1")).to_be_visible(timeout=60_000)
     page.get_by_role("button", name="Settings").click()
     page.get_by_role("slider", name="Temperature", exact=True).fill("0")
@@ -42,10 +42,10 @@ def test_the_real_path(real: Server, open_page: Open) -> None:
     expect(answers(page).last).to_contain_text("Stopped.")
     stopped = answers(page).last.locator(".fs-md").inner_text()
 
-    assert real.stop() == 0
-    assert "Traceback" not in real.output
-    real.start()
-    page.goto(real.url)
+    assert slow.stop() == 0
+    assert "Traceback" not in slow.output
+    slow.start()
+    page.goto(slow.url)
     # The model may have given the chat a title of its own by now.
     page.locator(f"a[href*='{conversation_id(address)}']").first.click()
     expect(answers(page).first).to_contain_text("Paris")
@@ -54,20 +54,20 @@ def test_the_real_path(real: Server, open_page: Open) -> None:
     expect(page.get_by_role("slider", name="Temperature", exact=True)).to_have_value("0")
 
 
-def test_told_to_end_it_saves_the_growing_answers_and_ends_in_five_seconds(real: Server, open_page: Open) -> None:
-    pages = [open_page(real.url) for _ in range(2)]
+def test_told_to_end_it_saves_the_growing_answers_and_ends_in_five_seconds(slow: Server, open_page: Open) -> None:
+    pages = [open_page(slow.url) for _ in range(2)]
     for page in pages:
         ask(page, "Write a long story about a dragon and a knight.")
     for page in pages:
         expect(answers(page).locator(".fs-md")).to_have_text(lengthy(80), timeout=60_000)
     told = monotonic()
-    assert real.stop(signal.SIGTERM) == 0
+    assert slow.stop(signal.SIGTERM) == 0
     seconds = monotonic() - told
     print(f"ended in {seconds:.2f} s")
     assert seconds < 5
-    assert "Traceback" not in real.output
+    assert "Traceback" not in slow.output
     seen = [answers(page).locator(".fs-md").inner_text() for page in pages]
-    home = real.log.parent / "home"
+    home = slow.log.parent / "home"
     # A clean end: one file with everything in it.
     assert not (home / "fireside.db-wal").exists()
     with Store.open(home) as store:
