@@ -173,7 +173,8 @@ def main() -> None:
         equal_answers(path, threads, kernels="torch", deterministic=False),
         equal_answers(path, threads, kernels="torch", deterministic=True),
     ]
-    notes = [note, f"Of {CHATS} answers at once, with seeds, these equal those given alone: {'; '.join(equal)}."]
+    why = "Why 8 chats are not 2.5 times as fast as one: [where the time goes](../docs/kernels.md#where-the-time-goes)."
+    notes = [why, note, f"Of {CHATS} answers at once, with seeds, these equal those given alone: {'; '.join(equal)}."]
     command = f"python -m benchmarks.speed --rounds {rounds} --threads {threads}"
     write(RESULTS, command, info, rows, notes, rounds, load)
     print(RESULTS.read_text())
