@@ -13,7 +13,7 @@ from engine.checkpoint.safetensors_source import SafetensorsSource
 from engine.checkpoint.weights import load_weights
 from engine.families import family_of_folder
 from engine.families.fields import Fields
-from engine.model import Chunk, Model
+from engine.model import Chunk, ForwardPass, Model
 
 CPU = torch.device("cpu")
 
@@ -33,12 +33,12 @@ def load_gguf(path: Path, *, context: int | None = None) -> Model:
     return Model(config, weights, context or config.comfortable_context)
 
 
-def all_logits(model: Model, tokens: list[int]) -> torch.Tensor:
+def all_logits(model: ForwardPass, tokens: list[int]) -> torch.Tensor:
     """float32 [T, vocab]."""
     return model.forward([Chunk(torch.tensor(tokens), model.new_cache(len(tokens)))], all_logits=True)
 
 
-def greedy(model: Model, prompts: list[list[int]], count: int, *, chunk: int = 10_000) -> list[list[int]]:
+def greedy(model: ForwardPass, prompts: list[list[int]], count: int, *, chunk: int = 10_000) -> list[list[int]]:
     """The likeliest `count` tokens after each prompt; the prompts are run together, each in pieces of `chunk`."""
     caches = [model.new_cache(len(prompt) + count) for prompt in prompts]
     pending = [list(prompt) for prompt in prompts]
