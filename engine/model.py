@@ -73,6 +73,10 @@ class ForwardPass(Protocol):
         """See `Model.forward`; without `all_logits`, what is returned may only be good until the next call."""
         ...
 
+    def close(self) -> None:
+        """Give back what it holds besides memory; it computes no more."""
+        ...
+
 
 class Model:
     """A config with its weights and rotary tables, ready to run on one device; only the caches it is given change."""
@@ -92,6 +96,9 @@ class Model:
     def new_cache(self, capacity: int) -> KVCache:
         """An empty cache for `capacity` tokens on the model's device."""
         return KVCache.of_model(self.config, capacity, self.dtype, self.device)
+
+    def close(self) -> None:
+        """Nothing is held besides memory."""
 
     @torch.inference_mode()
     def forward(self, chunks: Sequence[Chunk], *, all_logits: bool = False) -> Tensor:

@@ -68,6 +68,7 @@ class Scheduler:
         """From the next step on compute with another model of the same weights; caches and runs go on."""
 
         def swap() -> None:
+            self._model.close()
             self._model = model
             self._set_threads()
 
@@ -125,6 +126,7 @@ class Scheduler:
             if batch := self._next_batch():
                 self._step(batch)
         self._end_all()
+        self._model.close()
 
     def _set_threads(self) -> None:
         """For torch in this thread. Its threads spin after their work, which would hold up a model that has its own."""

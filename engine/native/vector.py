@@ -6,6 +6,7 @@ LLVM lowers them to whatever the machine has: one register of AVX-512, two of AV
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from inspect import Parameter, Signature
 from typing import Any, TypeAlias
 
 from llvmlite import ir
@@ -16,7 +17,7 @@ from engine.native.blocks import LANES
 
 FLOAT, HALF, INT8, INT16 = ir.FloatType(), ir.HalfType(), ir.IntType(8), ir.IntType(16)
 INT32, INT64 = ir.IntType(32), ir.IntType(64)
-FLOATS, HALVES, BYTES, WORDS = (ir.VectorType(kind, LANES) for kind in (FLOAT, HALF, INT8, INT32))
+FLOATS, HALVES, WORDS = (ir.VectorType(kind, LANES) for kind in (FLOAT, HALF, INT32))
 SHORTS = ir.VectorType(INT16, LANES)
 PAIRS, PAIR_BYTES, PRODUCTS = (ir.VectorType(kind, 2 * LANES) for kind in (INT16, INT8, INT32))
 
@@ -34,13 +35,15 @@ def native(returns: Any, *arguments: Any) -> Callable[[Generate], Any]:
             result = generate(builder, *values)
             return target.get_dummy_value() if result is None else result
 
-        # numba asks for the arguments by their number.
-        names = ", ".join(f"a{place}" for place in range(len(arguments)))
-        typing: dict[str, Any] = {"result": (returns(*arguments), code)}
-        exec(f"def {generate.__name__}(context, {names}): return result", typing)
-        function = typing[generate.__name__]
-        function.__doc__ = generate.__doc__
-        return intrinsic(function)
+        def typing(context: Any, *values: Any) -> Any:
+            return returns(*arguments), code
+
+        # numba asks a function for the names of its arguments.
+        places = [Parameter(f"a{place}", Parameter.POSITIONAL_ONLY) for place in range(len(arguments))]
+        typing.__signature__ = Signature([Parameter("context", Parameter.POSITIONAL_ONLY), *places])  # type: ignore[attr-defined]
+        typing.__name__ = typing.__qualname__ = generate.__name__
+        typing.__doc__ = generate.__doc__
+        return intrinsic(typing)
 
     return decorate
 

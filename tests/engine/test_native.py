@@ -204,6 +204,15 @@ def test_an_answer_goes_on_while_kernels_are_replaced(pair: Pair) -> None:
         assert engine.info.kernels == "native"
 
 
+def test_a_closed_engine_leaves_no_thread(pair: Pair) -> None:
+    before = threading.active_count()
+    for _ in range(3):
+        with Engine.load(pair.path, device="cpu", kernels="native", threads=3) as engine:
+            assert threading.active_count() == before + 3
+            list(engine.generate("x", Sampling(max_tokens=2)))
+    assert threading.active_count() == before
+
+
 def test_what_is_not_computed_is_refused_by_name(tmp_path: Path) -> None:
     path = write_tiny_llama(tmp_path / "plain.gguf", quantization=GGMLQuantizationType.F32)
     assert refusal(open_checkpoint(path), CPU, torch.float32) is not None
