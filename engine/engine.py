@@ -244,7 +244,7 @@ class Engine:
         model = self._scheduler.model
         cache = model.new_cache(len(tokens))
         chunks = torch.tensor(tokens, device=model.device).split(chunk)
-        return torch.cat([model.forward([Chunk(part, cache)], all_logits=True).cpu() for part in chunks])
+        return torch.cat([model.forward([Chunk(part, cache, len(part))]).cpu().clone() for part in chunks])
 
 
 def _placement(device: str, dtype: str) -> tuple[torch.device, torch.dtype]:

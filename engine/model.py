@@ -48,10 +48,12 @@ class ModelWeights:
 
 
 class Chunk(NamedTuple):
-    """The next tokens of one sequence, int64 [T], and the cache that holds those before."""
+    """The next tokens of one sequence, int64 [T], the cache that holds those before, and of how many of the tokens,
+    counted from the last, the logits are wanted."""
 
     tokens: Tensor
     cache: KVCache
+    wanted: int = 1
 
 
 class ForwardPass(Protocol):
@@ -69,8 +71,8 @@ class ForwardPass(Protocol):
 
     def new_cache(self, capacity: int) -> KVCache: ...
 
-    def forward(self, chunks: Sequence[Chunk], *, all_logits: bool = False) -> Tensor:
-        """See `Model.forward`; without `all_logits`, what is returned may only be good until the next call."""
+    def forward(self, chunks: Sequence[Chunk]) -> Tensor:
+        """See `Model.forward`; what is returned may only be good until the next call."""
         ...
 
     def close(self) -> None:
@@ -101,11 +103,10 @@ class Model:
         """Nothing is held besides memory."""
 
     @torch.inference_mode()
-    def forward(self, chunks: Sequence[Chunk], *, all_logits: bool = False) -> Tensor:
+    def forward(self, chunks: Sequence[Chunk]) -> Tensor:
         """Run the chunks of several sequences at once and append their keys and values to their caches.
 
-        Returns float32 logits: of the last token of each chunk, [chunks, vocab], or of all tokens one after the
-        other, [tokens, vocab], with `all_logits`.
+        Returns float32 logits, [tokens wanted, vocab], of one chunk after the other.
         """
         config, weights = self.config, self.weights
         spans = _spans(chunks)
@@ -125,8 +126,9 @@ class Model:
             hidden = self._add(hidden, layer.post_mlp_norm(mixed) if layer.post_mlp_norm else mixed)
         for span in spans:
             span.cache.length = span.end
-        if not all_logits:
-            hidden = hidden[[span.rows.stop - 1 for span in spans]]
+        wanted = [row for span in spans for row in span.wanted]
+        if len(wanted) < len(hidden):
+            hidden = hidden[wanted]
         return finish_logits(config, weights.head(weights.norm(hidden)))
 
     def _attention(
@@ -177,6 +179,7 @@ class _Span:
         self.rows = slice(row, row + len(chunk.tokens))
         self.start = chunk.cache.length
         self.end = self.start + len(chunk.tokens)
+        self.wanted = range(self.rows.stop - chunk.wanted, self.rows.stop)
         self._device = chunk.tokens.device
         self._masks: dict[int | None, Tensor | None] = {}
 

@@ -79,7 +79,7 @@ def reference_logits(checkpoint: Checkpoint, tokens: Sequence[int]) -> Tensor:
     require_memory(checkpoint.name, memory_need(checkpoint, len(tokens), torch.float32, device))
     weights = checkpoint.weights(torch.float32, device, linear=Dense)
     model = Model(checkpoint.config, weights, len(tokens))
-    return model.forward([Chunk(torch.tensor(tokens), model.new_cache(len(tokens)))], all_logits=True)
+    return model.forward([Chunk(torch.tensor(tokens), model.new_cache(len(tokens)), len(tokens))])
 
 
 def perplexity(logits: Tensor, tokens: Sequence[int]) -> float:

@@ -47,28 +47,27 @@ class NativeModel:
         """An empty cache for `capacity` tokens."""
         return KVCache.of_model(self.config, capacity, self.dtype, self.device)
 
-    def forward(self, chunks: Sequence[Chunk], *, all_logits: bool = False) -> Tensor:
+    def forward(self, chunks: Sequence[Chunk]) -> Tensor:
         """Run the chunks of several sequences and append their keys and values to their caches; see `Model.forward`.
 
-        Without `all_logits` the next call may overwrite what this one returns.
+        The next call may overwrite what this one returns.
         """
         parts: list[list[Chunk]] = [[]]
         rows = 0
         wanted: list[list[int]] = [[]]
         for chunk in chunks:
             pieces = chunk.tokens.split(MOST_ROWS)
-            for place, piece in enumerate(pieces):
+            left = len(chunk.tokens)
+            for piece in pieces:
                 if rows + len(piece) > MOST_ROWS:
                     parts.append([])
                     wanted.append([])
                     rows = 0
                 parts[-1].append(Chunk(piece, chunk.cache))
                 rows += len(piece)
-                if all_logits:
-                    wanted[-1] += range(rows - len(piece), rows)
-                elif place == len(pieces) - 1:
-                    wanted[-1].append(rows - 1)
-        if len(parts) == 1 and not all_logits:
+                left -= len(piece)
+                wanted[-1] += range(rows - min(len(piece), max(0, chunk.wanted - left)), rows)
+        if len(parts) == 1:
             return finish_logits(self.config, self._call(parts[0], wanted[0]))
         logits = [self._call(part, chosen).clone() for part, chosen in zip(parts, wanted, strict=True)]
         return finish_logits(self.config, torch.cat(logits))

@@ -26,7 +26,7 @@ prompts = st.lists(st.integers(0, 258), min_size=2, max_size=CONTEXT)
 
 
 def forward(model: Model, tokens: list[int], cache: KVCache, *, all_logits: bool = False) -> torch.Tensor:
-    return model.forward([Chunk(torch.tensor(tokens), cache)], all_logits=all_logits)
+    return model.forward([Chunk(torch.tensor(tokens), cache, len(tokens) if all_logits else 1)])
 
 
 def whole(model: Model, tokens: list[int]) -> torch.Tensor:

@@ -56,7 +56,7 @@ def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 def all_logits(model: ForwardPass, tokens: torch.Tensor, chunk: int = 1000) -> torch.Tensor:
     cache = model.new_cache(len(tokens))
-    return torch.cat([model.forward([Chunk(part, cache)], all_logits=True) for part in tokens.split(chunk)])
+    return torch.cat([model.forward([Chunk(part, cache, len(part))]).clone() for part in tokens.split(chunk)])
 
 
 def distance(found: torch.Tensor, expected: torch.Tensor) -> float:

@@ -35,7 +35,7 @@ def load_gguf(path: Path, *, context: int | None = None) -> Model:
 
 def all_logits(model: ForwardPass, tokens: list[int]) -> torch.Tensor:
     """float32 [T, vocab]."""
-    return model.forward([Chunk(torch.tensor(tokens), model.new_cache(len(tokens)))], all_logits=True)
+    return model.forward([Chunk(torch.tensor(tokens), model.new_cache(len(tokens)), len(tokens))]).clone()
 
 
 def greedy(model: ForwardPass, prompts: list[list[int]], count: int, *, chunk: int = 10_000) -> list[list[int]]:
