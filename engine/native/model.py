@@ -78,7 +78,7 @@ class NativeModel:
 
     def _call(self, chunks: Sequence[Chunk], chosen: Sequence[int]) -> Tensor:
         row = 0
-        for tokens, cache in chunks:
+        for tokens, cache, _ in chunks:
             count = len(tokens)
             rows = self._tokens[row : row + count]
             rows["id"] = tokens.numpy()
