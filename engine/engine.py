@@ -50,12 +50,15 @@ class Engine:
         *,
         slots: int = SLOTS,
         deterministic: bool = False,
+        speculate: bool = True,
     ) -> None:
         self.info = info
         self._tokenizer = tokenizer
         self._template = template
         self._accelerating: threading.Thread | None = None
-        self._scheduler = Scheduler(model, tokenizer.vocabulary, slots, threads, deterministic=deterministic)
+        self._scheduler = Scheduler(
+            model, tokenizer.vocabulary, slots, threads, deterministic=deterministic, speculate=speculate
+        )
 
     @classmethod
     def load(
@@ -69,6 +72,7 @@ class Engine:
         kernels: str = "auto",
         quantize: str | None = None,
         deterministic: bool = False,
+        speculate: bool = True,
         on_progress: Callable[[float], None] | None = None,
     ) -> Engine:
         """Load a model.
@@ -78,7 +82,8 @@ class Engine:
         trained for, up to 8,192. threads: CPU threads, by default one a physical core. kernels: `torch`, `native`,
         which is compiled code for quantised weights, or `auto`: native where it can be, after a start by torch while
         it is being compiled. deterministic: what else is computed at the time never changes an answer, which native
-        kernels do not need to be told. on_progress: hears the share done, 0 to 1.
+        kernels do not need to be told. speculate: guess tokens from the text before where that makes an answer quicker;
+        it never changes one. on_progress: hears the share done, 0 to 1.
 
         Raises ModelNotFound, ModelFormatError, UnsupportedModel or OutOfMemory.
         """
@@ -124,7 +129,8 @@ class Engine:
         )
         slots = loading.slots(SLOTS)
         tokenizer, template = checkpoint.tokenizer, checkpoint.template
-        engine = cls(model, tokenizer, template, info, threads, slots=slots, deterministic=deterministic)
+        options = {"deterministic": deterministic, "speculate": speculate}
+        engine = cls(model, tokenizer, template, info, threads, slots=slots, **options)
         engine._accelerating = loading.accelerate(engine.replace_model)
         return engine
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 
+from engine.draft import PromptLookup
 from engine.kv_cache import Slot
 from engine.reasoning import ThinkTags
 from engine.run import FinishReason, Run, Step
@@ -44,6 +45,7 @@ class Job:
         self._answer = AnswerStream(sampling.stop, tags, thinking=thinking)
         self._tag_bytes = tags.tokens(tokenizer.special_tokens) if tags else {}
         self._begins = begins
+        self._lookup = PromptLookup(run.prompt)
         room = context - len(run.prompt)
         self._max_tokens = room if sampling.max_tokens is None else min(room, sampling.max_tokens)
         self._queued_at = self._admitted_at = self._first_token_at = time.perf_counter()
@@ -63,6 +65,17 @@ class Job:
         waited = self._admitted_at - self._queued_at
         self.run.stats = replace(self.run.stats, cached_tokens=len(slot.tokens), queue_seconds=waited)
 
+    def draft(self, most: int) -> list[int]:
+        """Guesses of the tokens after the pending one, at most `most`, and not beyond the end of the run."""
+        return self._lookup.draft(min(most, self._max_tokens - self.run.stats.new_tokens - 1))
+
+    def judge_draft(self, drafted: int, right: int) -> None:
+        """Keep account of a draft of which `right` tokens were chosen."""
+        self._lookup.judge(drafted, right)
+        stats = self.run.stats
+        drafted, right = stats.drafted_tokens + drafted, stats.accepted_tokens + right
+        self.run.stats = replace(stats, drafted_tokens=drafted, accepted_tokens=right)
+
     def advance(self, scores: Scores) -> bool:
         """Choose the next token and hand it out; False if the run has ended with it."""
         choice = self._sampler.choose(scores)
@@ -78,6 +91,7 @@ class Job:
             self._end(choice, "length", shown)
             return False
         self.pending = [choice.token]
+        self._lookup.extend(self.pending)
         self.run.emit(Step(choice.token, shown.text, choice.logprob, choice.top, reasoning=shown.reasoning))
         return True
 

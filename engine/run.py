@@ -36,11 +36,16 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Stats:
-    """Figures of a run so far; tokens are counts, times are seconds."""
+    """Figures of a run so far; tokens are counts, times are seconds.
+
+    accepted_tokens: how many of the `drafted_tokens` that were guessed beforehand the run has chosen.
+    """
 
     prompt_tokens: int = 0
     cached_tokens: int = 0
     new_tokens: int = 0
+    drafted_tokens: int = 0
+    accepted_tokens: int = 0
     queue_seconds: float = 0.0
     prefill_seconds: float = 0.0
     decode_seconds: float = 0.0

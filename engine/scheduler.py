@@ -6,16 +6,18 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from itertools import islice
 from typing import NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
 
+from engine.draft import LONGEST_DRAFT
 from engine.errors import EngineBusy, EngineClosed, EngineError
 from engine.job import Job
 from engine.kv_cache import SlotPool
 from engine.model import Chunk, ForwardPass
-from engine.scores import scores_of
+from engine.scores import Scores, scores_of
 
 # Tokens of prompts a step computes: this bounds how long a cancel waits, and beside others that are answering, how
 # long their next token does. About a quarter second for 135M parameters by torch on two cores, and half of that.
@@ -28,10 +30,11 @@ T = TypeVar("T")
 
 
 class Work(NamedTuple):
-    """The tokens of one run that the next step computes."""
+    """The tokens of one run that the next step computes; the last `drafted` of them are guesses."""
 
     job: Job
     tokens: list[int]
+    drafted: int = 0
 
 
 class Scheduler:
@@ -40,18 +43,30 @@ class Scheduler:
     Each step computes the next token of every run that is answering and, beside them, one chunk of the prompts: those
     of several runs take turns. Runs beyond the number of KV slots wait in the order they came.
 
+    A run that answers alone has the tokens it may go on with guessed, and computed in the same step. It goes over
+    them only as far as they are what it chooses, so guesses never change an answer: they are made where a token's
+    logits do not depend on how many are computed with it.
+
     vocabulary: how many ids the tokenizer has. deterministic: compute each run by itself where computing several at
-    once changes the last digits. threads: of the CPU, for torch.
+    once changes the last digits. threads: of the CPU, for torch. speculate: whether to guess at all.
     """
 
     def __init__(
-        self, model: ForwardPass, vocabulary: int, slots: int, threads: int | None, *, deterministic: bool = False
+        self,
+        model: ForwardPass,
+        vocabulary: int,
+        slots: int,
+        threads: int | None,
+        *,
+        deterministic: bool = False,
+        speculate: bool = True,
     ) -> None:
         self._model = model
         self._vocabulary = vocabulary
         self._slots = SlotPool(slots, lambda: self._model.new_cache(model.context))
         self._threads = threads
         self._deterministic = deterministic
+        self._speculate = speculate
         self._queue: deque[Job] = deque()
         self._calls: deque[Callable[[], None]] = deque()
         self._active: list[Job] = []
@@ -167,6 +182,9 @@ class Scheduler:
         prefilling = [job for job in self._active if len(job.pending) > 1]
         budget = CHUNK_BESIDE_DECODE if decoding else PREFILL_CHUNK
         batch = [Work(job, job.pending) for job in decoding]
+        if self._speculate and len(decoding) == 1 and self._model.batch_invariant:
+            draft = decoding[0].draft(LONGEST_DRAFT)
+            batch = [Work(decoding[0], decoding[0].pending + draft, len(draft))]
         for job in prefilling:
             if budget <= 0:
                 break
@@ -180,28 +198,44 @@ class Scheduler:
     def _step(self, batch: Sequence[Work]) -> None:
         """Compute a batch and hand out the tokens it ends in."""
         try:
-            scores = scores_of(self._compute(batch), self._vocabulary)
+            scores = iter(scores_of(self._compute(batch), self._vocabulary))
         # One run's failure must not end the thread that serves the others.
         except Exception as error:
             self._recover(batch, error)
             return
-        for work, row in zip(batch, scores, strict=True):
-            job = work.job
-            assert job.slot is not None
-            job.slot.tokens += work.tokens
-            del job.pending[: len(work.tokens)]
+        for work in batch:
+            rows = list(islice(scores, 1 + work.drafted))
             try:
-                if not job.pending and not job.advance(row):
-                    self._release(job)
+                self._hand_out(work, rows)
             except Exception as error:
-                self._fail(job, _as_engine_error(error))
+                self._fail(work.job, _as_engine_error(error))
+
+    def _hand_out(self, work: Work, scores: Sequence[Scores]) -> None:
+        """Have a run choose its next token and, as long as what it chooses was guessed, the one after."""
+        job, slot = work.job, work.job.slot
+        assert slot is not None
+        slot.tokens += work.tokens
+        certain = len(slot.tokens) - work.drafted
+        del job.pending[: len(work.tokens) - work.drafted]
+        if job.pending:
+            return
+        right = 0
+        going = job.advance(scores[0])
+        while going and not job.run.cancelled and job.pending == slot.tokens[certain + right : certain + right + 1]:
+            right += 1
+            going = job.advance(scores[right])
+        if work.drafted:
+            slot.rewind(certain + right)
+            job.judge_draft(work.drafted, right)
+        if not going:
+            self._release(job)
 
     def _compute(self, batch: Sequence[Work]) -> Tensor:
-        """Logits after the last token of each: float32 [len(batch), vocab] on the CPU."""
+        """Logits after the last token of each and after its guesses: float32 [tokens wanted, vocab] on the CPU."""
         chunks = []
-        for job, tokens in batch:
+        for job, tokens, drafted in batch:
             assert job.slot is not None
-            chunks.append(Chunk(torch.tensor(tokens, device=self._model.device), job.slot.cache))
+            chunks.append(Chunk(torch.tensor(tokens, device=self._model.device), job.slot.cache, 1 + drafted))
         if self._deterministic and not self._model.batch_invariant:
             return torch.cat([self._model.forward([chunk]).cpu() for chunk in chunks])
         return self._model.forward(chunks).cpu()
