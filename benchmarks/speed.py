@@ -105,6 +105,33 @@ def many_chats(ours: Contender, peer: Contender, rounds: int) -> list[Row]:
     ]
 
 
+# What people ask for that repeats its prompt, or nothing of it.
+TASKS = {
+    "correcting a text": "Correct the spelling and repeat the text: ",
+    "summarising it": "Summarize in three sentences: ",
+    "a story": "Write a story about a fox in a snowy forest.",
+}
+
+
+def guessing(guessing: Engine, plain: Engine, rounds: int) -> list[Row]:
+    """Answers of up to 200 tokens at temperature 0 with tokens guessed beforehand, against the same without."""
+    text = (Path(__file__).parent.parent / "docs" / "kernels.md").read_text()[:1500]
+    rows = []
+    for name, task in TASKS.items():
+        messages = [{"role": "user", "content": task + text if task.endswith(": ") else task}]
+        speeds: dict[Engine, list[float]] = {guessing: [], plain: []}
+        tokens = {}
+        for _ in range(rounds):
+            for engine, found in speeds.items():
+                run = engine.chat(messages, Sampling(temperature=0, max_tokens=200))
+                tokens[engine] = [step.token for step in run]
+                found.append(run.stats.tokens_per_second)
+        if tokens[guessing] != tokens[plain]:
+            raise RuntimeError(f"{name}: the answer with guesses differs from the one without")
+        rows.append(Row(f"{name}, tok/s", speeds[guessing], "without guessing", speeds[plain]))
+    return rows
+
+
 def equal_answers(path: Path, threads: int, *, kernels: str, deterministic: bool) -> str:
     """How many of 8 answers that are written at once are those that are written alone, with the same seeds."""
     at_once, alone = (
@@ -154,8 +181,10 @@ def main() -> None:
 
     path = fetch(DEFAULT, models_folder())
     rows, note = starting(path, threads, rounds)
-    with Engine.load(path, threads=threads) as engine:
-        engine.wait_for_kernels()
+    # Guesses would do too well on prompts of made-up tokens, which are answered by repetition.
+    with Engine.load(path, threads=threads, speculate=False) as engine, Engine.load(path, threads=threads) as quick:
+        for each in (engine, quick):
+            each.wait_for_kernels()
         ours = Fireside(engine)
         peer = LlamaCpp(path, threads, context=8192)
         others = [Transformers(path, dtype) for dtype in (torch.float32, torch.bfloat16)]
@@ -165,6 +194,7 @@ def main() -> None:
             *prefill([ours, peer, *others], rounds),
             *tenth_turn(ours, peer, rounds),
             *many_chats(ours, LlamaCpp(path, threads, context=512, slots=CHATS), rounds),
+            *guessing(quick, engine, rounds),
             *rows,
         ]
         info = engine.info
@@ -174,7 +204,13 @@ def main() -> None:
         equal_answers(path, threads, kernels="torch", deterministic=True),
     ]
     why = "Why 8 chats are not 2.5 times as fast as one: [where the time goes](../docs/kernels.md#where-the-time-goes)."
-    notes = [why, note, f"Of {CHATS} answers at once, with seeds, these equal those given alone: {'; '.join(equal)}."]
+    how = "All but the rows 'without guessing' were measured without guessed tokens (prompt lookup)."
+    notes = [
+        how,
+        why,
+        note,
+        f"Of {CHATS} answers at once, with seeds, these equal those given alone: {'; '.join(equal)}.",
+    ]
     command = f"python -m benchmarks.speed --rounds {rounds} --threads {threads}"
     write(RESULTS, command, info, rows, notes, rounds, load)
     print(RESULTS.read_text())
