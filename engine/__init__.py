@@ -25,6 +25,7 @@ from engine.errors import (
     UnsupportedModel,
 )
 from engine.info import EngineInfo
+from engine.kv_files import KVFiles
 from engine.run import Run, Stats, Step
 from engine.sampling import Sampling
 
@@ -40,6 +41,7 @@ __all__ = [
     "EngineInfo",
     "InvalidPrompt",
     "InvalidSampling",
+    "KVFiles",
     "ModelFormatError",
     "ModelNotFound",
     "OutOfMemory",

@@ -8,15 +8,18 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from engine.checkpoint import open_checkpoint
 from engine.checkpoint.quantize import quantized
+from engine.disk_kv import DiskKV
 from engine.errors import ContextOverflow, EngineError, InvalidPrompt, UnsupportedModel
 from engine.info import EngineInfo, installed_version
 from engine.job import Job
+from engine.kv_files import KVFiles
 from engine.loading import KERNELS, Loading
 from engine.model import Chunk, ForwardPass
 from engine.reasoning import ThinkTags
@@ -51,13 +54,14 @@ class Engine:
         slots: int = SLOTS,
         deterministic: bool = False,
         speculate: bool = True,
+        disk: DiskKV | None = None,
     ) -> None:
         self.info = info
         self._tokenizer = tokenizer
         self._template = template
         self._accelerating: threading.Thread | None = None
         self._scheduler = Scheduler(
-            model, tokenizer.vocabulary, slots, threads, deterministic=deterministic, speculate=speculate
+            model, tokenizer.vocabulary, slots, threads, deterministic=deterministic, speculate=speculate, disk=disk
         )
 
     @classmethod
@@ -73,6 +77,7 @@ class Engine:
         quantize: str | None = None,
         deterministic: bool = False,
         speculate: bool = True,
+        kv_files: KVFiles | None = None,
         on_progress: Callable[[float], None] | None = None,
     ) -> Engine:
         """Load a model.
@@ -83,7 +88,8 @@ class Engine:
         which is compiled code for quantised weights, or `auto`: native where it can be, after a start by torch while
         it is being compiled. deterministic: what else is computed at the time never changes an answer, which native
         kernels do not need to be told. speculate: guess tokens from the text before where that makes an answer quicker;
-        it never changes one. on_progress: hears the share done, 0 to 1.
+        it never changes one. kv_files: where keys and values are kept over a restart, on the CPU; a GPU computes them
+        sooner than disks read them. on_progress: hears the share done, 0 to 1.
 
         Raises ModelNotFound, ModelFormatError, UnsupportedModel or OutOfMemory.
         """
@@ -129,7 +135,11 @@ class Engine:
         )
         slots = loading.slots(SLOTS)
         tokenizer, template = checkpoint.tokenizer, checkpoint.template
-        options = {"deterministic": deterministic, "speculate": speculate}
+        disk = None
+        if kv_files is not None and torch_device.type == "cpu":
+            # The rotary tables of some models depend on the context where it is longer than they are comfortable with.
+            disk = DiskKV(kv_files, info, model.new_cache(1), max(context, config.comfortable_context))
+        options: dict[str, Any] = {"deterministic": deterministic, "speculate": speculate, "disk": disk}
         engine = cls(model, tokenizer, template, info, threads, slots=slots, **options)
         engine._accelerating = loading.accelerate(engine.replace_model)
         return engine
@@ -141,7 +151,7 @@ class Engine:
 
     def replace_model(self, model: ForwardPass, kernels: str) -> None:
         """Compute with another model of the same weights from now on; answers under way go on."""
-        self._scheduler.replace_model(model)
+        self._scheduler.replace_model(model, kernels)
         self.info = replace(self.info, kernels=kernels)
 
     def chat(

@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 
+from engine.disk_kv import Restore
 from engine.draft import PromptLookup
 from engine.kv_cache import Slot
 from engine.reasoning import ThinkTags
@@ -39,6 +40,7 @@ class Job:
         self.run = run
         self.pending: list[int] = list(run.prompt)
         self.slot: Slot | None = None
+        self.restore: Restore | None = None
         self._sampling = sampling
         self._sampler = sampler
         self._tokenizer = tokenizer
@@ -64,6 +66,17 @@ class Job:
         self.run.phase, self.run.queue_position = "prefill", 0
         waited = self._admitted_at - self._queued_at
         self.run.stats = replace(self.run.stats, cached_tokens=len(slot.tokens), queue_seconds=waited)
+
+    def take_restored(self) -> None:
+        """Have the slot take in what has been read from disk, which is not computed again either."""
+        assert self.restore is not None
+        count = self.restore.take()
+        del self.pending[:count]
+        stats = self.run.stats
+        cached, restored = stats.cached_tokens + count, stats.restored_tokens + count
+        self.run.stats = replace(stats, cached_tokens=cached, restored_tokens=restored)
+        if self.restore.ended:
+            self.restore = None
 
     def draft(self, most: int) -> list[int]:
         """Guesses of the tokens after the pending one, at most `most`, and not beyond the end of the run."""

@@ -38,11 +38,13 @@ class Step:
 class Stats:
     """Figures of a run so far; tokens are counts, times are seconds.
 
-    accepted_tokens: how many of the `drafted_tokens` that were guessed beforehand the run has chosen.
+    restored_tokens: how many of the `cached_tokens` were read from disk. accepted_tokens: how many of the
+    `drafted_tokens` that were guessed beforehand the run has chosen.
     """
 
     prompt_tokens: int = 0
     cached_tokens: int = 0
+    restored_tokens: int = 0
     new_tokens: int = 0
     drafted_tokens: int = 0
     accepted_tokens: int = 0

@@ -12,6 +12,7 @@ from typing import NamedTuple, TypeVar
 import torch
 from torch import Tensor
 
+from engine.disk_kv import DiskKV
 from engine.draft import LONGEST_DRAFT
 from engine.errors import EngineBusy, EngineClosed, EngineError
 from engine.job import Job
@@ -25,6 +26,8 @@ PREFILL_CHUNK = 128
 CHUNK_BESIDE_DECODE = 64
 # Runs that may wait for a slot.
 MAX_QUEUE = 64
+# How long a cancel may go unnoticed while a slow disk is all there is to wait for.
+AWAIT_SECONDS = 0.1
 
 T = TypeVar("T")
 
@@ -47,7 +50,8 @@ class Scheduler:
     them only as far as they are what it chooses, so guesses never change an answer: they are made where a token's
     logits do not depend on how many are computed with it.
 
-    vocabulary: how many ids the tokenizer has. deterministic: compute each run by itself where computing several at
+    disk: keeps keys and values over a restart; closed with the scheduler. vocabulary: how many ids the tokenizer
+    has. deterministic: compute each run by itself where computing several at
     once changes the last digits. threads: of the CPU, for torch. speculate: whether to guess at all.
     """
 
@@ -60,8 +64,10 @@ class Scheduler:
         *,
         deterministic: bool = False,
         speculate: bool = True,
+        disk: DiskKV | None = None,
     ) -> None:
         self._model = model
+        self._disk = disk
         self._vocabulary = vocabulary
         self._slots = SlotPool(slots, lambda: self._model.new_cache(model.context))
         self._threads = threads
@@ -79,13 +85,15 @@ class Scheduler:
     def model(self) -> ForwardPass:
         return self._model
 
-    def replace_model(self, model: ForwardPass) -> None:
+    def replace_model(self, model: ForwardPass, kernels: str) -> None:
         """From the next step on compute with another model of the same weights; caches and runs go on."""
 
         def swap() -> None:
             self._model.close()
             self._model = model
             self._set_threads()
+            if self._disk:
+                self._disk.use(kernels)
 
         self.call(swap)
 
@@ -121,6 +129,8 @@ class Scheduler:
             self._closed = True
             self._wake.notify()
         self._thread.join()
+        if self._disk:
+            self._disk.close()
 
     def _refuse_if_closed(self) -> None:
         if self._closed:
@@ -138,8 +148,11 @@ class Scheduler:
                 self._admit()
             for call in calls:
                 call()
+            self._take_restored()
             if batch := self._next_batch():
                 self._step(batch)
+            elif self._active:
+                self._await_restored()
         self._end_all()
         self._model.close()
 
@@ -151,6 +164,8 @@ class Scheduler:
     def _end_all(self) -> None:
         closed = EngineClosed("the model was unloaded while it answered: what was written so far is kept")
         for job in (*self._active, *self._queue):
+            if self._disk and job.slot:
+                self._disk.keep(job.slot, job.run.stats)
             job.run.fail(closed)
         for call in self._calls:
             call()
@@ -168,9 +183,29 @@ class Scheduler:
                 else:
                     job.start(slot)
                     self._active.append(job)
+                    if self._disk:
+                        job.restore = self._disk.restore(slot, job.run.prompt, self._notify)
             except Exception as error:
                 job.run.fail(_as_engine_error(error))
         self._queue = waiting
+
+    def _take_restored(self) -> None:
+        for job in tuple(self._active):
+            try:
+                if job.restore and job.restore.ready and not job.run.cancelled:
+                    job.take_restored()
+            except Exception as error:
+                self._fail(job, _as_engine_error(error))
+
+    def _await_restored(self) -> None:
+        """While there is nothing to compute: until more has been read from disk, or it is time to look for a cancel."""
+        with self._wake:
+            if not (self._closed or self._calls or any(job.restore and job.restore.ready for job in self._active)):
+                self._wake.wait(AWAIT_SECONDS)
+
+    def _notify(self) -> None:
+        with self._wake:
+            self._wake.notify()
 
     def _next_batch(self) -> list[Work]:
         """What the next step computes; runs that were cancelled end here."""
@@ -179,7 +214,7 @@ class Scheduler:
                 self._release(job)
                 job.cancel()
         decoding = [job for job in self._active if len(job.pending) == 1]
-        prefilling = [job for job in self._active if len(job.pending) > 1]
+        prefilling = [job for job in self._active if len(job.pending) > 1 and not job.restore]
         budget = CHUNK_BESIDE_DECODE if decoding else PREFILL_CHUNK
         batch = [Work(job, job.pending) for job in decoding]
         if self._speculate and len(decoding) == 1 and self._model.batch_invariant:
@@ -261,6 +296,8 @@ class Scheduler:
     def _release(self, job: Job) -> None:
         if job.slot is not None:
             self._slots.release(job.slot)
+            if self._disk:
+                self._disk.keep(job.slot, job.run.stats)
             self._active.remove(job)
             job.slot = None
 
