@@ -11,16 +11,19 @@ import threading
 import webbrowser
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 
 import uvicorn
 from fastapi import FastAPI
 from starlette.types import ASGIApp
 
+from app.backend import Backend
 from app.chats import Chats
 from app.guard import Guard
+from app.kv import open_kv
 from app.listener import address_of
-from app.models import Loader, Models
+from app.models import Models
 from app.routes import plain_routes
 from app.store import Store
 from app.store.backup import DailyBackup
@@ -63,20 +66,25 @@ def serve(
     listener: socket.socket,
     open_browser: bool,
     on_start: Callable[[Models], None] = lambda models: None,
-    loader: Loader = Engine.load,
+    loader: Callable[..., Backend] = Engine.load,
+    kv_bytes: int = 0,
 ) -> int:
     """Serve until SIGINT or SIGTERM; the exit code. Answers under way are saved at the end.
 
     listener: from app.listener, closed at the end. on_start: is given the models once they are started, to show how
-    far they are. loader: makes the backend from the model's file. Raises StoreError if the data folder cannot be
+    far they are. loader: makes the backend from the model's file. kv_bytes: how much of keys and values is kept in the
+    data folder over a restart; if any, the loader is given `kv_files`. Raises StoreError if the data folder cannot be
     used.
     """
     with ExitStack() as closing:
         closing.callback(listener.close)
+        store = Store.open(home)
+        if kv_files := open_kv(store, kv_bytes):
+            loader = partial(loader, kv_files=kv_files)
         models = Models(models_dir, model, loader=loader)
         # Closed after the store: a model that is slow to end must not keep what was said from the disk.
         closing.callback(models.close)
-        store = closing.enter_context(Store.open(home))
+        closing.enter_context(store)
         for notice in store.notices:
             print(f"fireside: {notice}", file=sys.stderr, flush=True)
         daily = DailyBackup(store.backups, store.notices.append)

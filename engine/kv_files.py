@@ -152,9 +152,9 @@ class KVFiles:
             self.generation += 1
             self._sizes.clear()
             try:
-                for entry in os.scandir(self.folder):
-                    if _is_ours(entry.name):
-                        Path(entry.path).unlink(missing_ok=True)
+                for path in list(self.folder.iterdir()):
+                    if _is_ours(path.name):
+                        path.unlink(missing_ok=True)
             except FileNotFoundError:
                 return
             except OSError as error:
@@ -196,7 +196,7 @@ class KVFiles:
     def _scan(self) -> list[tuple[float, str, int]]:
         """When each file was used last, its name and its bytes."""
         found: list[tuple[float, str, int]] = []
-        for entry in os.scandir(self.folder):
+        for entry in list(os.scandir(self.folder)):
             with contextlib.suppress(OSError):
                 facts = entry.stat(follow_symlinks=False)
                 name = entry.name.removesuffix(SUFFIX)
@@ -221,7 +221,7 @@ def size_of(folder: Path) -> int:
     """Bytes of the keys and values in a folder, 0 without one; raises OSError."""
     if not folder.is_dir():
         return 0
-    return sum(entry.stat(follow_symlinks=False).st_size for entry in os.scandir(folder) if _is_ours(entry.name))
+    return sum(path.lstat().st_size for path in list(folder.iterdir()) if _is_ours(path.name))
 
 
 def _is_ours(file_name: str) -> bool:

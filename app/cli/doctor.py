@@ -54,7 +54,8 @@ class Finding(NamedTuple):
 def doctor(quality: bool, model: str, home: Path | None, models_dir: Path | None) -> int:
     """Check Python, torch, the kernels, the model file and the database."""
     problems = 0
-    checks = [_python(), _torch(), _kernels(), _model(models_folder(models_dir)), _sqlite(), _data(data_folder(home))]
+    folder = data_folder(home)
+    checks = [_python(), _torch(), _kernels(), _model(models_folder(models_dir)), _sqlite(), _data(folder), _kv(folder)]
     if quality:
         checks.append(_quality(model, models_folder(models_dir)))
     for check in checks:
@@ -145,6 +146,21 @@ def _data(home: Path) -> Iterator[Finding]:
         yield Finding("problem", "database", str(error))
     else:
         yield Finding("ok", "database", f"sound, {count_messages(path):,} messages, {path}")
+
+
+def _kv(home: Path) -> Iterator[Finding]:
+    from app.kv import kv_folder
+    from engine.kv_files import size_of
+
+    folder = kv_folder(home)
+    try:
+        size = size_of(folder)
+    except OSError as error:
+        yield Finding(
+            "warning", "stored KV", f"{folder} cannot be read ({error.strerror}): conversations are computed again"
+        )
+        return
+    yield Finding("ok", "stored KV", f"{size / 1e6:,.0f} MB of computed conversations in {folder}")
 
 
 def _quality(model: str, models_dir: Path) -> Iterator[Finding]:

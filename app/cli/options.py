@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from types import MappingProxyType
 
 import click
 
@@ -65,6 +67,34 @@ kernels_option = click.option(
     default="auto",
     show_default=True,
     help="What computes: compiled code for quantised weights where that can be, or torch always.",
+)
+
+
+class _Size(click.ParamType):
+    """A number of bytes, such as 2GB; 0 for `off`."""
+
+    name = "size"
+    _units = MappingProxyType({"MB": 10**6, "GB": 10**9, "TB": 10**12})
+
+    def convert(self, value: str | int, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if isinstance(value, int):
+            return value
+        if value.lower() == "off":
+            return 0
+        parts = re.fullmatch(r"([0-9]{1,6}(?:\.[0-9]{1,3})?) ?([MGT]B)", value.upper(), re.ASCII)
+        if not parts:
+            self.fail(f"{value!r:.40} is no size: write it as 500MB or 2GB, or off", param, ctx)
+        return int(float(parts[1]) * self._units[parts[2]])
+
+
+kv_option = click.option(
+    "--kv-on-disk",
+    "kv_bytes",
+    type=_Size(),
+    default="2GB",
+    show_default=True,
+    metavar="SIZE|off",
+    help="Room for what was computed of conversations, so that long ones go on at once after a restart.",
 )
 
 

@@ -13,6 +13,7 @@ from app.cli.options import (
     debug_option,
     home_option,
     kernels_option,
+    kv_option,
     model_option,
     models_option,
     quantize_option,
@@ -31,6 +32,7 @@ from app.listener import listen
 @threads_option
 @kernels_option
 @quantize_option
+@kv_option
 @home_option
 @models_option
 @click.option("--no-browser", is_flag=True, help="Do not open the browser.")
@@ -43,6 +45,7 @@ def serve(
     threads: int | None,
     kernels: str,
     quantize: str | None,
+    kv_bytes: int,
     home: Path | None,
     models_dir: Path | None,
     no_browser: bool,
@@ -61,4 +64,5 @@ def serve(
         open_browser=not no_browser,
         on_start=follow,
         loader=partial(Engine.load, context=context, threads=threads, kernels=kernels, quantize=quantize),
+        kv_bytes=kv_bytes,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -35,10 +36,14 @@ class Trash:
     Erasing leaves nothing behind in the data folder's database: rows go, the search index is merged so that it forgets
     their words, and the file is written anew without its free pages, as is the write-ahead log. It takes as long as
     copying the file. Backups made before keep what they have until they are replaced.
+
+    erase_too: called whenever something is erased, to erase what was derived from it elsewhere. If it raises, nothing
+    is erased.
     """
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self.erase_too: Callable[[], None] = lambda: None
 
     def conversations(self) -> list[Conversation]:
         """The deleted conversations, the last one first."""
@@ -82,6 +87,7 @@ class Trash:
             if not rows.rowcount:
                 raise NotFound("conversation in the trash", conversation_id)
             _forget_words(db)
+            self.erase_too()
         self._database.compact()
 
     def empty(self) -> int:
@@ -102,6 +108,7 @@ class Trash:
             db.execute("DELETE FROM events WHERE created_at < ? AND ? != ?", [time, time, _EVERYTHING])
             if count:
                 _forget_words(db)
+                self.erase_too()
         if count:
             self._database.compact()
         return count

@@ -202,6 +202,7 @@ def test_the_doctor_finds_a_sound_installation(tmp_path: Path, model_path: Path)
         "SHA-256 as it should be",
         "SQLite",
         "sound, 0 messages",
+        "stored KV    0 MB",
     ):
         assert finding in result.stdout
 

@@ -77,6 +77,7 @@ def test_it_serves_the_page_until_it_is_told_to_end(number: signal.Signals, tmp_
     with server("--home", tmp_path / "home", "--models", model_path.parents[1]) as running:
         running.wait_for(running.url)
         assert "Fireside" in httpx.get(running.url).text
+        assert (tmp_path / "home" / "kv").is_dir()
         assert running.end(number) == 0
         assert "Traceback" not in running.said
         assert "fireside:" not in running.said
