@@ -19,7 +19,7 @@ ALLOWED_PATHS = re.compile(
     r"|/(?:fireside|assets|static)/[\w./-]+"
     r"|/(?:theme\.css|favicon\.ico|status|health)"
     r"|/stream/[\w-]+"
-    r"|/export/[\w-]+\.md"
+    r"|/export/[a-z]+(?:\.[a-z]+)?(?:/[\w-]+)?"
     r"|/presets/[\w-]+\.json"
     r"|/gradio_api/(?:run/predict|app_id)"
 )

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 from urllib.parse import quote
 
 from fastapi import APIRouter
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from app.models import Models
 from app.store import NotFound, Store
-from app.transfer import markdown, preset_file
+from app.transfer import preset_file
+from app.transfer.exporting import export
+from app.transfer.formats import FORMATS
 from app.transfer.names import file_name
 from app.ui.views import sentence
 
@@ -18,7 +21,7 @@ NO_STORE = {"Cache-Control": "no-store"}
 
 
 def plain_routes(store: Store, models: Models) -> APIRouter:
-    """GET /status, /health, /export/{conversation_id}.md and /presets/{preset_id}.json."""
+    """GET /status, /health, /export/{kind}, /export/{kind}/{conversation_id} and /presets/{preset_id}.json."""
     router = APIRouter()
 
     @router.get("/status")
@@ -31,14 +34,13 @@ def plain_routes(store: Store, models: Models) -> APIRouter:
         code = 200 if state.status == "ready" else 503
         return JSONResponse({"status": state.status, "message": state.message}, code, headers=NO_STORE)
 
-    @router.get("/export/{conversation_id}.md")
-    def export(conversation_id: str) -> Response:
-        try:
-            conversation = store.conversations.get(conversation_id)
-            text = markdown.write(conversation, store.messages.path(conversation_id))
-        except NotFound as error:
-            return JSONResponse({"error": str(error)}, 404, headers=NO_STORE)
-        return _file(text, "chat.md", file_name(conversation.title, "md"), "text/markdown")
+    @router.get("/export/{kind}")
+    def export_all(kind: str) -> Response:
+        return _export(store, store.conversations.ids(), kind)
+
+    @router.get("/export/{kind}/{conversation_id}")
+    def export_one(kind: str, conversation_id: str) -> Response:
+        return _export(store, [conversation_id], kind)
 
     @router.get("/presets/{preset_id}.json")
     def export_preset(preset_id: str) -> Response:
@@ -47,15 +49,26 @@ def plain_routes(store: Store, models: Models) -> APIRouter:
         except NotFound as error:
             return JSONResponse({"error": str(error)}, 404, headers=NO_STORE)
         text = preset_file.write(preset)
-        return _file(text, "preset.json", file_name(preset.name, "json"), "application/json")
+        return _file(iter([text.encode()]), "preset.json", file_name(preset.name, "json"), "application/json")
 
     return router
 
 
-def _file(text: str, plain_name: str, name: str, media_type: str) -> Response:
+def _export(store: Store, ids: Sequence[str], kind: str) -> Response:
+    if (chosen := FORMATS.get(kind)) is None:
+        return JSONResponse({"error": f"no format is called {kind!r:.40}"}, 404, headers=NO_STORE)
+    try:
+        file = export(store, ids, chosen)
+    except NotFound as error:
+        return JSONResponse({"error": str(error)}, 404, headers=NO_STORE)
+    return _file(file.pieces, f"chat.{file.name.rpartition('.')[2]}", file.name, file.media_type)
+
+
+def _file(pieces: Iterator[bytes], plain_name: str, name: str, media_type: str) -> Response:
     """A download; plain_name: for browsers that do not read UTF-8 in headers."""
     disposition = f"attachment; filename=\"{plain_name}\"; filename*=UTF-8''{quote(name, safe='')}"
-    return Response(text.encode(), media_type=media_type, headers={"Content-Disposition": disposition} | NO_STORE)
+    headers = {"Content-Disposition": disposition} | NO_STORE
+    return StreamingResponse(pieces, media_type=media_type, headers=headers)
 
 
 def state_view(models: Models) -> dict[str, Any]:

@@ -1,8 +1,10 @@
-"""`fireside export`: conversations as text files."""
+"""`fireside export`: conversations as files for people and for other programs."""
 
 from __future__ import annotations
 
+import os
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import click
@@ -11,7 +13,7 @@ from app.cli.options import debug_option, home_option
 from app.errors import AppError
 from app.home import data_folder
 
-SEPARATOR = "\n\n---\n\n"
+NAMES = ("md", "html", "txt", "json", "llama.cpp", "openai", "sharegpt", "preferences")
 
 
 class ExportFailed(AppError):
@@ -19,9 +21,21 @@ class ExportFailed(AppError):
 
 
 @click.command()
-@click.argument("conversation", metavar="[ID]", required=False)
-@click.option("--all", "everything", is_flag=True, help="Every conversation, one after the other.")
-@click.option("--format", "kind", type=click.Choice(["md"]), default="md", show_default=True, help="md: Markdown.")
+@click.argument("conversations", metavar="[ID]...", nargs=-1)
+@click.option("--all", "everything", is_flag=True, help="Every conversation, archived ones too.")
+@click.option("--search", metavar="TEXT", help="The conversations that a search for TEXT finds.")
+@click.option(
+    "--format",
+    "kind",
+    type=click.Choice(NAMES),
+    default="md",
+    show_default=True,
+    help="md: Markdown. html: a page to read offline and print. txt: plain text. json: everything, all branches. "
+    "llama.cpp: for its web page. openai, sharegpt: for training. preferences: pairs of the answer that is shown "
+    "and one that was given up for it.",
+)
+@click.option("--all-branches", is_flag=True, help="For openai and sharegpt: every branch, not only the one shown.")
+@click.option("--zip", "zipped", is_flag=True, help="A zip with a file for each conversation.")
 @click.option(
     "-o",
     "--output",
@@ -31,29 +45,54 @@ class ExportFailed(AppError):
 )
 @home_option
 @debug_option
-def export(conversation: str | None, everything: bool, kind: str, output: Path, home: Path | None) -> None:
-    """Write the conversation ID, or all of them, in a format that other programs read."""
-    if (conversation is None) != everything:
-        raise click.UsageError("name one conversation by its ID, or give --all")
+def export(
+    conversations: tuple[str, ...],
+    everything: bool,
+    search: str | None,
+    kind: str,
+    all_branches: bool,
+    zipped: bool,
+    output: Path,
+    home: Path | None,
+) -> None:
+    """Write the conversations with these IDs, those a search finds, or all of them."""
+    if sum((bool(conversations), everything, search is not None)) != 1:
+        raise click.UsageError("name conversations by their IDs, or give --all or --search")
     from app.store import Store
-    from app.transfer import markdown
+    from app.transfer.exporting import export as export_chats
+    from app.transfer.formats import FORMATS
 
     folder = data_folder(home)
     if not folder.exists():
         raise ExportFailed(f"there are no conversations: the data folder {folder} does not exist")
     with Store.open(folder) as store:
-        if conversation is None:
-            chosen = store.conversations.list(limit=sys.maxsize)
-        else:
-            chosen = [store.conversations.get(conversation)]
-        text = SEPARATOR.join(markdown.write(one, store.messages.path(one.id)).strip() for one in chosen) + "\n"
-    if not chosen:
-        raise ExportFailed(f"there are no conversations in {folder}")
-    if str(output) == "-":
-        click.echo(text, nl=False)
+        ids = conversations or store.conversations.ids(search or "")
+        if not ids:
+            raise ExportFailed(f"there are no conversations{f' with {search!r:.60}' if search else ''} in {folder}")
+        file = export_chats(store, ids, FORMATS[kind], all_branches=all_branches, zipped=zipped)
+        if str(output) == "-":
+            if file.name.endswith(".zip") and sys.stdout.isatty():
+                raise click.UsageError("a zip is nothing for a terminal: give it a file with -o FILE")
+            sys.stdout.buffer.writelines(file.pieces)
+            return
+        try:
+            _replace(output, file.pieces)
+        except OSError as error:
+            raise ExportFailed(f"cannot write {output} ({error.strerror or error}): choose another file") from error
+    click.echo(f"{len(ids)} conversation{'s' if len(ids) > 1 else ''} written to {output}", err=True)
+
+
+def _replace(path: Path, pieces: Iterable[bytes]) -> None:
+    """Write the file; what had its name stays until the last piece is written."""
+    if path.exists() and not path.is_file():
+        # A pipe or a device cannot be replaced.
+        with path.open("wb") as out:
+            out.writelines(pieces)
         return
+    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        output.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise ExportFailed(f"cannot write {output} ({error.strerror or error}): choose another file") from error
-    click.echo(f"{len(chosen)} conversation{'s' if len(chosen) > 1 else ''} written to {output}", err=True)
+        with partial.open("xb") as out:
+            out.writelines(pieces)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import json
+import sys
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -111,6 +112,11 @@ class Conversations:
                 values | {"limit": limit},
             )
             return [Conversation.from_row(row) for row in rows]
+
+    def ids(self, query: str = "") -> builtins.list[str]:
+        """Of all conversations that are not in the trash, archived ones too; see `list` for the query."""
+        chosen = [each for archived in (False, True) for each in self.list(sys.maxsize, query, archived=archived)]
+        return [each.id for each in chosen]
 
     def rename(self, id: str, title: str) -> Conversation:
         """Give it the user's title, one line of at most 200 characters; what is longer is cut."""

@@ -38,7 +38,7 @@ class Messages:
     """The messages of one database.
 
     Methods that take an id raise NotFound. Those that list messages leave out what is in the trash, and the BLOBs of
-    token ids and probabilities (None there), which are ten times the size of the text; `get` reads them.
+    token ids and probabilities (None there), which are ten times the size of the text; `get` and `tree` read them.
     """
 
     def __init__(self, database: Database, ids: IdSource) -> None:
@@ -144,6 +144,15 @@ class Messages:
             path.append(message)
             leaf = message.parent_id
         return path[::-1]
+
+    def tree(self, conversation_id: str) -> list[Message]:
+        """Every message of a conversation with its BLOBs, without those in the trash; parents come first."""
+        with self._database.read() as db:
+            rows = db.query(
+                "SELECT * FROM messages WHERE conversation_id = ? AND deleted_at IS NULL ORDER BY id",
+                [storable(conversation_id)],
+            )
+            return [Message.from_row(row) for row in rows]
 
     def siblings(self, id: str) -> list[Message]:
         """The message and the others with the same parent, oldest first."""

@@ -1,13 +1,15 @@
-"""A conversation as a Markdown document, for reading and for other programs."""
+"""Conversations as Markdown documents, for reading and for other programs."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 
 from app.store import Conversation, Message
+from app.transfer.chat import Chat
 
+SEPARATOR = "\n---\n\n"
 UNTITLED = "Untitled chat"
 HEADINGS = {"system": "System", "user": "You", "assistant": "Assistant"}
 NOTES = {"stopped": "stopped", "interrupted": "interrupted", "streaming": "not finished", "error": "failed"}
@@ -16,13 +18,21 @@ FOLD_END = re.compile(r"<(?=/(?:details|summary)\b)", re.IGNORECASE)
 SPECIAL = re.compile(r"[\\`*_\[\]<>#&|~]")
 
 
-def write(conversation: Conversation, messages: Sequence[Message]) -> str:
+def write(chats: Iterable[Chat], all_branches: bool = False) -> Iterator[str]:
+    """A document for each conversation, of the branch that is shown, with a line between."""
+    separator = ""
+    for chat in chats:
+        yield separator + document(chat.conversation, chat.path)
+        separator = SEPARATOR
+
+
+def document(conversation: Conversation, messages: Sequence[Message]) -> str:
     """The document: title, system prompt, then each message under a heading, its text as it was written.
 
     messages: the path to show, as `store.messages.path` gives it. Under an answer stands what made it: model,
     seed, speed, and how it ended if not by itself; above it, folded, what a reasoning model thought.
     """
-    parts = [f"# {_inline(conversation.title or UNTITLED)}", f"*{_minute(conversation.created_at)}*"]
+    parts = [f"# {_inline(conversation.title or UNTITLED)}", f"*{minute(conversation.created_at)}*"]
     if conversation.system_prompt.strip():
         parts += [f"## {HEADINGS['system']}", _closed(conversation.system_prompt)]
     for message in messages:
@@ -39,17 +49,23 @@ def _thoughts(message: Message) -> str:
 
 
 def _made_by(message: Message) -> str:
+    made = made_by(message)
+    return f"*{_inline(made)}*" if made else ""
+
+
+def made_by(message: Message) -> str:
+    """Model, seed, speed, and how it ended if not by itself, as one line of plain text; "" where nothing is known."""
     facts = []
     if message.model:
-        facts.append(_inline(message.model))
+        facts.append(message.model)
     if message.seed is not None:
         facts.append(f"seed {message.seed}")
     if message.tokens_per_second:
         facts.append(f"{message.tokens_per_second:.1f} tokens/s")
     if note := NOTES.get(message.status):
         error = message.extra.get("error")
-        facts.append(f"{note}: {_inline(str(error))}" if error else note)
-    return f"*{' · '.join(facts)}*" if facts else ""
+        facts.append(f"{note}: {error}" if error else note)
+    return " · ".join(facts)
 
 
 def _closed(text: str) -> str:
@@ -71,5 +87,6 @@ def _inline(text: str) -> str:
     return SPECIAL.sub(r"\\\g<0>", " ".join(text.split()))
 
 
-def _minute(time: str) -> str:
+def minute(time: str) -> str:
+    """A time of the store, to the minute, for people."""
     return datetime.fromisoformat(time).strftime("%Y-%m-%d %H:%M UTC")

@@ -95,7 +95,7 @@ def test_other_sites_may_not_post(name: str, value: str, expected: int) -> None:
             "/status",
             "/health",
             "/stream/01ABC",
-            "/export/01ABC.md",
+            "/export/md/01ABC",
             "/presets/balanced.json",
             "/theme.css",
             "/assets/index-a1.js",
@@ -135,7 +135,7 @@ def test_what_the_page_uses_is_there(path: str) -> None:
             "/assets/%252e",
             "//evil.invalid",
             "/stream/a/b",
-            "/export/..md",
+            "/export/md/..",
         ),
     ],
 )

@@ -27,7 +27,7 @@ def test_the_active_branch_is_written(store: Store) -> None:
         decode_ms=500.0,
     )
     minute = conversation.created_at[:16].replace("T", " ")
-    text = markdown.write(store.conversations.get(conversation.id), store.messages.path(conversation.id))
+    text = markdown.document(store.conversations.get(conversation.id), store.messages.path(conversation.id))
     assert text == (
         f"# About \\*oaks\\*\n\n*{minute} UTC*\n\n## System\n\nBe brief.\n\n## You\n\nWhat is an oak?\n\n"
         "## Assistant\n\nA tree:\n\n```python\noak = 1\n```\n\n"
@@ -38,7 +38,7 @@ def test_the_active_branch_is_written(store: Store) -> None:
 def test_a_failed_answer_says_why(store: Store) -> None:
     conversation = store.conversations.create()
     store.messages.add(conversation.id, parent_id=None, role="assistant", status="error", extra={"error": "too\nlong"})
-    text = markdown.write(conversation, store.messages.path(conversation.id))
+    text = markdown.document(conversation, store.messages.path(conversation.id))
     assert text.startswith("# Untitled chat\n")
     assert text.endswith("## Assistant\n\n*failed: too long*\n")
 
@@ -48,7 +48,7 @@ def test_thoughts_are_folded_above_the_answer(store: Store) -> None:
     store.messages.add(
         conversation.id, parent_id=None, role="assistant", content="Yes.", reasoning="Is it?\n</Details>\n```\nx"
     )
-    text = markdown.write(conversation, store.messages.path(conversation.id))
+    text = markdown.document(conversation, store.messages.path(conversation.id))
     assert text.endswith(
         "## Assistant\n\n<details>\n<summary>Thoughts</summary>\n\nIs it?\n&lt;/Details>\n```\nx\n```\n\n</details>"
         "\n\nYes.\n"
@@ -68,7 +68,7 @@ def test_thoughts_are_folded_above_the_answer(store: Store) -> None:
 def test_open_code_blocks_are_closed(store: Store, content: str, closed: str) -> None:
     conversation = store.conversations.create()
     store.messages.add(conversation.id, parent_id=None, role="user", content=content)
-    assert markdown.write(conversation, store.messages.path(conversation.id)).endswith(f"## You\n\n{closed}\n")
+    assert markdown.document(conversation, store.messages.path(conversation.id)).endswith(f"## You\n\n{closed}\n")
 
 
 @given(st.text(st.characters(codec=None, exclude_categories=())))

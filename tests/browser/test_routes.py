@@ -58,9 +58,14 @@ def test_export_names_the_file_safely(scripted: Callable[..., Server]) -> None:
         chat = store.conversations.create(title='"naïve"; x=/../\r\nX: y')
         store.messages.add(chat.id, parent_id=None, role="user", content="hi there")
     server.start()
-    response = get(server, f"/export/{chat.id}.md")
+    response = get(server, f"/export/md/{chat.id}")
     assert response.headers["content-disposition"].startswith('attachment; filename="')
     assert unquote(response.headers["content-disposition"]).endswith("''naïve x .. X y.md")
     assert "x" not in response.headers
     assert "hi there" in response.text
-    assert get(server, "/export/nothing.md").status_code == 404
+    assert get(server, "/export/md/nothing").status_code == 404
+    assert get(server, f"/export/exe/{chat.id}").status_code == 404
+    everything = get(server, "/export/json")
+    assert [each["id"] for each in everything.json()["conversations"]] == [chat.id]
+    archive = get(server, "/export/llama.cpp/" + chat.id)
+    assert "hi there" in archive.text

@@ -60,7 +60,8 @@ def test_rename_pin_and_export(shared: Server, open_page: Open, tmp_path: Path) 
     pinned = page.get_by_role("region", name="Pinned")
     expect(pinned.get_by_role("link")).to_have_text(["A <b>new</b> name"])
     with page.expect_download() as download:
-        menu(page, "A <b>new</b> name", "Export Markdown")
+        menu(page, "A <b>new</b> name", "Export…")
+        page.get_by_role("menuitem", name="Markdown").click()
     target = tmp_path / "chat.md"
     download.value.save_as(target)
     assert "You said: before the name" in target.read_text()

@@ -19,6 +19,16 @@ let open = () => {};
 let jump = () => {};
 let timer = null;
 
+const FORMATS = [
+  ["md", "Markdown"],
+  ["html", "Web page"],
+  ["txt", "Plain text"],
+  ["json", "Everything (JSON)"],
+  ["llama.cpp", "llama.cpp"],
+  ["openai", "OpenAI messages"],
+  ["sharegpt", "ShareGPT"],
+];
+
 const query = () => input.value.trim();
 
 export function mountSidebar(element, actions) {
@@ -74,7 +84,9 @@ function drawFoot() {
   const turn = archived
     ? h("button.fs-button", { type: "button", onclick: () => showArchive(false) }, icon("left"), "All chats")
     : h("button.fs-button", { type: "button", onclick: () => showArchive(true) }, icon("archive"), "Archive");
-  foot.replaceChildren(turn, h("button.fs-button", { type: "button", onclick: openTrash }, icon("trash"), "Trash"));
+  const bin = h("button.fs-button", { type: "button", onclick: openTrash }, icon("trash"), "Trash");
+  const all = iconButton("download", "Export all chats", () => openMenu(all, exports()));
+  foot.replaceChildren(turn, bin, all);
 }
 
 export function focusSearch() {
@@ -225,12 +237,16 @@ function menu(each, row, anchor, point) {
       { label: "Tags…", icon: "tag", action: () => editTags(each) },
       { label: "Duplicate", icon: "copy", action: () => change("duplicate", { id: each.id }) },
       { label: each.archived ? "Unarchive" : "Archive", icon: "archive", action: () => archive(each) },
-      { label: "Export Markdown", icon: "download", href: `/export/${encodeURIComponent(each.id)}.md` },
+      { label: "Export…", icon: "download", action: () => openMenu(anchor, exports(`/${encodeURIComponent(each.id)}`), point) },
       { label: "Delete", icon: "trash", danger: true, action: () => remove(each) },
     ],
     point,
   );
 }
+
+/** What a conversation, or with no `suffix` all of them, can be exported as. */
+const exports = (suffix = "") =>
+  FORMATS.map(([kind, label]) => ({ label, icon: "download", href: `/export/${kind}${suffix}` }));
 
 const change = (event, data) => send("sidebar", event, { ...data, query: query(), archived, filters: askedFor() });
 
