@@ -118,7 +118,7 @@ def test_hostile_texts_are_shown_and_do_nothing(exported: Path, browser: Browser
         assert (link.get_attribute("href") or "").startswith(LINKS)
     titles = page.locator("main > h1").all_inner_texts()
     assert [" ".join(title.split()) for title in titles] == [
-        " ".join(attack.replace("\x00", "\ufffd").split())[:200] for attack in ATTACKS
+        " ".join(attack.replace("\x00", "").split())[:200] for attack in ATTACKS
     ]
     page.close()
 
