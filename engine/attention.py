@@ -32,6 +32,23 @@ def attend(
     return unfolded.permute(2, 0, 1, 3).reshape(count, heads * head_dim)
 
 
+def attend_rows(
+    query: Tensor, keys: Tensor, values: Tensor, mask: Tensor, *, scale: float, softcap: float | None
+) -> Tensor:
+    """Attention of one token of each of several sequences.
+
+    query: [rows, heads, head_dim]. keys, values: [rows, kv_heads, total, head_dim]. mask: bool [rows, 1, 1, total],
+    True where a token may look. Returns [rows, heads * head_dim].
+    """
+    rows, kv_heads, _, head_dim = keys.shape
+    folded = query.reshape(rows, kv_heads, -1, head_dim)
+    if softcap is None:
+        attended = F.scaled_dot_product_attention(folded, keys, values, attn_mask=mask, scale=scale)
+    else:
+        attended = _capped_attention(folded, keys, values, mask, scale, softcap)
+    return attended.reshape(rows, -1)
+
+
 def causal_mask(count: int, total: int, window: int | None, group: int, device: torch.device) -> Tensor | None:
     """What the last `count` of `total` tokens may see: bool [group * count, total], once a query head of the group.
 

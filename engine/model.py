@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -45,6 +45,11 @@ class ModelWeights:
     layers: tuple[LayerWeights, ...]
     norm: Norm
     head: Linear  # hidden to vocab
+
+
+# Given a layer's index and its query, key and value, [T, heads or kv_heads, head_dim]: what each token sees,
+# [T, heads * head_dim].
+Look = Callable[[int, Tensor, Tensor, Tensor], Tensor]
 
 
 class Chunk(NamedTuple):
@@ -108,11 +113,26 @@ class Model:
 
         Returns float32 logits, [tokens wanted, vocab], of one chunk after the other.
         """
-        config, weights = self.config, self.weights
         spans = _spans(chunks)
         positions = torch.cat([torch.arange(span.start, span.end, device=self.device) for span in spans])
+
+        def look(index: int, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+            return self._look(spans, index, query, key, value)
+
+        hidden = self.stream(torch.cat([chunk.tokens for chunk in chunks]), positions, look)
+        for span in spans:
+            span.cache.length = span.end
+        wanted = [row for span in spans for row in span.wanted]
+        return self.logits(hidden[wanted] if len(wanted) < len(hidden) else hidden)
+
+    def stream(self, tokens: Tensor, positions: Tensor, look: Look) -> Tensor:
+        """What the layers make of tokens at positions of their sequences, int64 [T] each: [T, hidden].
+
+        look: how a layer's tokens look at those before them.
+        """
+        config, weights = self.config, self.weights
         rotations = {rope: (cos[positions], sin[positions]) for rope, (cos, sin) in self._rotations.items()}
-        hidden = F.embedding(torch.cat([chunk.tokens for chunk in chunks]), weights.embedding)
+        hidden = F.embedding(tokens, weights.embedding)
         if config.embedding_scale != 1.0:
             hidden = hidden * torch.tensor(config.embedding_scale, dtype=hidden.dtype)
         if weights.positions is not None:
@@ -120,31 +140,35 @@ class Model:
         for index, layer in enumerate(weights.layers):
             rope = config.layers[index].rope
             normed = layer.attention_norm(hidden) if layer.attention_norm else hidden
-            mixed = self._attention(normed, layer, index, spans, rotations[rope] if rope else None)
+            query, key, value = self._project(normed, layer, rotations[rope] if rope else None)
+            mixed = layer.output(look(index, query, key, value))
             hidden = self._add(hidden, layer.post_attention_norm(mixed) if layer.post_attention_norm else mixed)
             mixed = layer.mlp(layer.mlp_norm(hidden) if layer.mlp_norm else hidden)
             hidden = self._add(hidden, layer.post_mlp_norm(mixed) if layer.post_mlp_norm else mixed)
-        for span in spans:
-            span.cache.length = span.end
-        wanted = [row for span in spans for row in span.wanted]
-        if len(wanted) < len(hidden):
-            hidden = hidden[wanted]
-        return finish_logits(config, weights.head(weights.norm(hidden)))
+        return hidden
 
-    def _attention(
-        self, x: Tensor, layer: LayerWeights, index: int, spans: Sequence[_Span], rotation: tuple[Tensor, Tensor] | None
-    ) -> Tensor:
-        """[T, hidden] to [T, hidden]: each sequence over its own cache and itself."""
+    def logits(self, hidden: Tensor) -> Tensor:
+        """Float32 logits of the stream after the last layer: [..., hidden] to [..., vocab]."""
+        return finish_logits(self.config, self.weights.head(self.weights.norm(hidden)))
+
+    def _project(
+        self, x: Tensor, layer: LayerWeights, rotation: tuple[Tensor, Tensor] | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Query, key and value of [T, hidden], rotated: [T, heads or kv_heads, head_dim] each."""
         config = self.config
-        count, heads, kv_heads, head_dim = len(x), config.num_heads, config.num_kv_heads, config.head_dim
-        projected = layer.qkv(x).view(count, heads + 2 * kv_heads, head_dim)
+        heads, kv_heads = config.num_heads, config.num_kv_heads
+        projected = layer.qkv(x).view(len(x), heads + 2 * kv_heads, config.head_dim)
         turning, value = projected[:, :-kv_heads], projected[:, -kv_heads:]
         if layer.query_norm and layer.key_norm:
             query = _norm_heads(turning[:, :heads], layer.query_norm)
             turning = torch.cat((query, _norm_heads(turning[:, heads:], layer.key_norm)), dim=1)
         if rotation is not None:
             turning = _rotate(turning, *rotation)
-        query, key = turning[:, :heads], turning[:, heads:]
+        return turning[:, :heads], turning[:, heads:], value
+
+    def _look(self, spans: Sequence[_Span], index: int, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        """[T, heads * head_dim]: each sequence over its own cache and itself."""
+        config = self.config
         window = config.layers[index].window
         attended = []
         for span in spans:
@@ -154,7 +178,7 @@ class Model:
             mask = span.mask(first, window, config.group)
             options = {"scale": config.attention_scale, "softcap": config.attention_softcap}
             attended.append(attend(query[span.rows], keys[:, first:], values[:, first:], mask, **options))
-        return layer.output(attended[0] if len(attended) == 1 else torch.cat(attended))
+        return attended[0] if len(attended) == 1 else torch.cat(attended)
 
     def _add(self, hidden: Tensor, block: Tensor) -> Tensor:
         scale = self.config.residual_scale
