@@ -62,6 +62,7 @@ class ScriptedBackend:
         self.error_at = error_at
         self.requests: list[tuple[Sequence[Message], Sampling]] = []
         self.closed = threading.Event()
+        self._pieces: dict[int, bytes] = {}
         self.info = EngineInfo(
             name=name,
             architecture="scripted",
@@ -97,9 +98,15 @@ class ScriptedBackend:
         if len(prompt) + 1 > self.info.context:
             raise ContextOverflow(len(prompt) + 1, self.info.context)
         pieces = self.script(messages) if callable(self.script) else self.script
+        self._pieces.update({token_of(piece): _bytes(piece) for piece in pieces})
         if list(answer) != [token_of(piece) for piece in pieces[: len(answer)]]:
             raise InvalidPrompt("the script has another answer")
         return ScriptedRun(self, prompt, pieces, sampling, len(answer))
+
+    def generate(self, prompt: str | Sequence[int], sampling: Sampling) -> ScriptedRun:
+        """Answer a text, or the text of token ids, as a message with nothing before it; raises as `chat` does."""
+        text = prompt if isinstance(prompt, str) else self.detokenize(prompt)
+        return self.chat([{"role": "user", "content": text}], sampling)
 
     def chat_tokens(self, messages: Sequence[Message]) -> list[int]:
         """A token for each message's role and for each of its words."""
@@ -107,7 +114,19 @@ class ScriptedBackend:
 
     def tokenize(self, text: str) -> list[int]:
         """A token for each word."""
-        return [token_of(word) for word in text.split()]
+        words = text.split()
+        self._pieces.update({token_of(word): word.encode() for word in words})
+        return [token_of(word) for word in words]
+
+    def detokenize(self, tokens: Sequence[int]) -> str:
+        """The words of `tokenize` and the pieces of scripts, with blanks between; raises as `token_bytes`."""
+        return b" ".join(map(self.token_bytes, tokens)).decode("utf-8", "replace")
+
+    def token_bytes(self, token: int) -> bytes:
+        """Of a token that was given out, b"" for another; raises InvalidPrompt for an id outside the vocabulary."""
+        if not 0 <= token < VOCABULARY:
+            raise InvalidPrompt(f"there is no token {token}: ids go from 0 to {VOCABULARY - 1}")
+        return self._pieces.get(token, b"")
 
     def close(self) -> None:
         """Runs under way end with EngineClosed at their next token; calling it again does nothing."""

@@ -21,6 +21,7 @@ ALLOWED_PATHS = re.compile(
     r"|/stream/[\w-]+"
     r"|/export/[a-z]+(?:\.[a-z]+)?(?:/[\w-]+)?"
     r"|/presets/[\w-]+\.json"
+    r"|/v1(?:/[\w.:@+-]+)+|/(?:tokenize|detokenize|metrics|openapi\.json)"
     r"|/gradio_api/(?:run/predict|app_id)"
 )
 

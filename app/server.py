@@ -18,6 +18,7 @@ import uvicorn
 from fastapi import FastAPI
 from starlette.types import ASGIApp
 
+from app.api import api_router
 from app.backend import Backend
 from app.chats import Chats
 from app.guard import Guard
@@ -45,6 +46,7 @@ def build_app(store: Store, chats: Chats, models: Models) -> ASGIApp:
     app = FastAPI(title="Fireside", docs_url=None, redoc_url=None, openapi_url=None)
     app.include_router(stream_route(store, chats))
     app.include_router(plain_routes(store, models))
+    app.include_router(api_router(models, lambda request: None))
     mount_assets(app)
     mount_page(app, build_page(store, chats, models))
     return Guard(EarlyHead(app, head()))

@@ -195,6 +195,10 @@ class Engine:
         """Text of token ids; raises InvalidPrompt for ids outside the vocabulary."""
         return self._tokenizer.decode(self._checked(tokens))
 
+    def token_bytes(self, token: int) -> bytes:
+        """What one token adds to a text, b"" for a control token; raises InvalidPrompt as `detokenize` does."""
+        return self._tokenizer.token_bytes(self._checked([token])[0])
+
     def logits(self, tokens: Sequence[int], *, chunk: int = PREFILL_CHUNK) -> Tensor:
         """Logits after each of `tokens`, without sampling: float32 [T, vocab] on the CPU.
 

@@ -101,9 +101,10 @@ def test_other_sites_may_not_post(name: str, value: str, expected: int) -> None:
             "/assets/index-a1.js",
         ),
         *("/fireside/0123/js/main.js", "/static/fonts/x.woff2", "/gradio_api/run/predict", "/gradio_api/app_id"),
+        *("/v1/models", "/v1/models/org/name-1.5:q4", "/v1/chat/completions", "/tokenize", "/metrics", "/openapi.json"),
     ],
 )
-def test_what_the_page_uses_is_there(path: str) -> None:
+def test_what_the_page_and_the_api_use_is_there(path: str) -> None:
     assert status("GET", path, HOST) == 200
 
 
@@ -126,7 +127,7 @@ def test_what_the_page_uses_is_there(path: str) -> None:
             "/gradio_api/run/other",
             "/GRADIO_API/run/predict",
             "/docs",
-            "/openapi.json",
+            "/gradio_api/openapi.json",
             "/login",
         ),
         *(
@@ -136,6 +137,7 @@ def test_what_the_page_uses_is_there(path: str) -> None:
             "//evil.invalid",
             "/stream/a/b",
             "/export/md/..",
+            "/v1/models/../files",
         ),
     ],
 )

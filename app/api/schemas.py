@@ -1,0 +1,175 @@
+"""What a request may say: OpenAI's fields, and vLLM's names for what goes beyond them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.api.errors import ApiError
+
+# Answers of one request that are computed at once, beside the engine's slots for everybody.
+MAX_CHOICES = 8
+
+Text = Annotated[str, Field(max_length=4_000_000)]
+TokenIds = Annotated[list[int], Field(min_length=1, max_length=1_000_000)]
+
+
+class Fields(BaseModel):
+    """A JSON object. What is unknown and harmless is ignored; what would change the answer and cannot be done is
+    refused: `unsupported` says why, by name, unless it is null, empty or false."""
+
+    model_config = ConfigDict(extra="allow", strict=True, allow_inf_nan=False)
+    unsupported: ClassVar[dict[str, str]] = {}
+
+    def refuse_unsupported(self) -> None:
+        """Raises ApiError."""
+        for name, value in (self.model_extra or {}).items():
+            if name in self.unsupported and value not in (None, False, [], {}, ""):
+                raise ApiError(f"{name} is not supported: {self.unsupported[name]}", param=name, code="unsupported")
+
+
+class StreamOptions(Fields):
+    include_usage: bool | None = None
+
+
+class AnswerRequest(Fields):
+    """What both kinds of completion have in common; None leaves a setting to the model's recommendation."""
+
+    unsupported: ClassVar[dict[str, str]] = {
+        "stop_token_ids": "name the strings in stop",
+        "logits_processors": "no code is taken from requests",
+        "prompt_logprobs": "the probabilities of answers only are told, by logprobs",
+        "structured_outputs": "use response_format",
+        "guided_json": "use response_format",
+        "guided_regex": "use response_format with a schema",
+        "guided_choice": "use response_format with an enum",
+        "guided_grammar": "use response_format with a schema",
+        "use_beam_search": "answers are sampled",
+        "min_tokens": "answers end where the model ends them; ignore_eos goes on to max_tokens",
+    }
+
+    model: str | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    min_p: float | None = None
+    repetition_penalty: float | None = None
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
+    seed: int | None = None
+    max_tokens: int | None = None
+    stop: str | list[str] | None = None
+    logit_bias: dict[str, float] | None = None
+    ignore_eos: bool | None = None
+    n: Annotated[int, Field(ge=1, le=MAX_CHOICES)] | None = None
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+
+
+class TextPart(Fields):
+    type: Literal["text"]
+    text: Text
+
+
+class ChatMessage(Fields):
+    role: Literal["system", "developer", "user", "assistant", "tool"]
+    content: Text | list[TextPart] | None = None
+    reasoning_content: Text | None = None
+
+    def plain(self) -> dict[str, str]:
+        """As the engine takes it: one text, and `system` for the newer name of the same role."""
+        parts = self.content or ""
+        content = parts if isinstance(parts, str) else "".join(part.text for part in parts)
+        message = {"role": "system" if self.role == "developer" else self.role, "content": content}
+        return message | ({"reasoning_content": self.reasoning_content} if self.reasoning_content else {})
+
+
+class ResponseFormat(Fields):
+    type: Literal["text"]
+
+
+class ChatRequest(AnswerRequest):
+    """POST /v1/chat/completions."""
+
+    unsupported: ClassVar[dict[str, str]] = AnswerRequest.unsupported | {
+        "tools": "the model is not told of functions",
+        "functions": "the model is not told of functions",
+        "audio": "answers are text",
+        "web_search_options": "nothing leaves this computer",
+        "chat_template": "the model's own is used",
+        "documents": "put them into a message",
+    }
+
+    messages: Annotated[list[ChatMessage], Field(min_length=1, max_length=10_000)]
+    max_completion_tokens: int | None = None
+    logprobs: bool | None = None
+    top_logprobs: int | None = None
+    response_format: ResponseFormat | None = None
+    modalities: list[Literal["text"]] | None = None
+    add_generation_prompt: bool | None = None
+    continue_final_message: bool | None = None
+
+    def conversation(self) -> list[dict[str, str]]:
+        """The messages as the engine takes them. Raises ApiError where what is asked of the last cannot be done."""
+        prefill = self.messages[-1].role == "assistant"
+        if self.continue_final_message and not prefill:
+            message = "only an answer can be continued: the last message must be the assistant's"
+            raise ApiError(message, param="continue_final_message")
+        if prefill and self.continue_final_message is False:
+            message = "a last message of the assistant is continued: leave it out, or say continue_final_message"
+            raise ApiError(message, param="continue_final_message")
+        if self.add_generation_prompt is False and not prefill:
+            raise ApiError("without the beginning of an answer there is none", param="add_generation_prompt")
+        return [message.plain() for message in self.messages]
+
+
+class CompletionRequest(AnswerRequest):
+    """POST /v1/completions."""
+
+    unsupported: ClassVar[dict[str, str]] = AnswerRequest.unsupported | {
+        "suffix": "text is continued, not filled in",
+        "best_of": "ask for n answers and choose",
+        "response_format": "it is for chat completions",
+    }
+
+    prompt: Text | TokenIds | Annotated[list[Text | TokenIds], Field(min_length=1, max_length=MAX_CHOICES)]
+    logprobs: int | None = None
+    echo: bool | None = None
+
+    def prompts(self) -> list[str | list[int]]:
+        """One or more texts or lists of token ids. Raises ApiError if they make too many answers."""
+        prompt: Any = self.prompt
+        prompts = [prompt] if isinstance(prompt, str) or isinstance(prompt[0], int) else prompt
+        if len(prompts) * (self.n or 1) > MAX_CHOICES:
+            raise ApiError(f"at most {MAX_CHOICES} answers are possible at once: lower n or send fewer prompts")
+        return prompts
+
+
+class TokenizeRequest(Fields):
+    """POST /tokenize: a text, or a conversation as the model reads it."""
+
+    model: str | None = None
+    prompt: Text | None = None
+    messages: Annotated[list[ChatMessage], Field(min_length=1, max_length=10_000)] | None = None
+    return_token_strs: bool | None = None
+
+
+class DetokenizeRequest(Fields):
+    """POST /detokenize."""
+
+    model: str | None = None
+    tokens: Annotated[list[int], Field(max_length=1_000_000)]
+
+
+class ErrorDetail(BaseModel):
+    message: str
+    type: str
+    param: str | None
+    code: str | None
+
+
+class ErrorReply(BaseModel):
+    """Every refusal."""
+
+    error: ErrorDetail
