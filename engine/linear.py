@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from engine.weight_only import WeightOnly
+
 # oneDNN lays the weights out for this many rows of input; measured best for one row as well as for a prefill chunk.
 ROWS_HINT = 64
 
@@ -50,7 +52,7 @@ class Packed:
         return torch.ops.mkldnn._linear_pointwise(x, self._packed, self._bias, "none", [], "")
 
 
-LinearKind = type[Dense] | type[Packed]
+LinearKind = type[Dense] | type[Packed] | type[WeightOnly]
 
 
 def best_linear(device: torch.device, dtype: torch.dtype) -> LinearKind:

@@ -14,11 +14,19 @@ from engine.linear import best_linear
 from engine.memory import available, gigabytes, memory_need, require_memory
 from engine.model import ForwardPass, Model
 from engine.native import code_is_ready, compile_native, load_native, refusal
+from engine.recording import CUDAGraphs
+from engine.static_model import BATCHES, StaticModel
+from engine.weight_only import KEPT, WeightOnly
 
 KERNELS = ("auto", "native", "torch")
 NATIVE = "native"
 
 log = logging.getLogger(__name__)
+
+
+def is_gpu(device: torch.device) -> bool:
+    """Whether a device records its steps."""
+    return device.type == "cuda"
 
 
 class Loading:
@@ -49,8 +57,16 @@ class Loading:
         # Code that is still to be compiled is not waited for, unless nothing else would fit.
         too_large = by_torch.total > available(device)
         self._at_once = self._native and (kernels == "native" or code_is_ready() or too_large)
-        self.need = memory_need(checkpoint, context, dtype, device, native=True) if self._at_once else by_torch
-        self.kernels = NATIVE if self._at_once else best_linear(device, dtype).kernel
+        self._linear = best_linear(device, dtype)
+        self.need, self.kernels = by_torch, self._linear.kernel
+        if self._at_once:
+            self.need, self.kernels = memory_need(checkpoint, context, dtype, device, native=True), NATIVE
+        elif too_large and is_gpu(device) and checkpoint.quantization in KEPT:
+            # Whole numbers are computed with sooner than they are dequantised.
+            self._linear = WeightOnly
+            self.need = memory_need(checkpoint, context, dtype, device, weight_only=True)
+            self.kernels = WeightOnly.kernel
+        self._rows: int | None = None
 
     def load(self, on_progress: Callable[[float], None] | None) -> ForwardPass:
         """The model, ready to compute; on_progress hears the share done, 0 to 1. Raises OutOfMemory, and what a
@@ -64,16 +80,28 @@ class Loading:
                 if on_progress:
                     on_progress(1.0)
                 return model
-            weights = checkpoint.weights(self._dtype, self._device, on_progress)
+            weights = checkpoint.weights(self._dtype, self._device, on_progress, self._linear)
         except (MemoryError, RuntimeError) as error:
             raise OutOfMemory(
                 f"{checkpoint.name} needs {gigabytes(self.need.weights)} for its weights, which could not be had: "
                 "close other programs or choose a smaller model"
             ) from error
-        return Model(checkpoint.config, weights, self._context)
+        model = Model(checkpoint.config, weights, self._context)
+        return self._static(model) if is_gpu(self._device) else model
+
+    def _static(self, model: Model) -> StaticModel:
+        """A GPU's time goes into launching what is small: its steps are recorded, for the rows there is memory for."""
+        left = available(self._device) - self.need.working
+        self._rows = max(1, min(BATCHES[-1], left // self.need.kv))
+        static = StaticModel(model, self._rows, CUDAGraphs(self._device))
+        if static.recorded:
+            self.kernels += ", CUDA graphs"
+        return static
 
     def slots(self, most: int) -> int:
         """For how many conversations at once there is memory, `most` at most."""
+        if self._rows is not None:
+            return min(most, self._rows)
         return max(1, min(most, 1 + (available(self._device) - self.need.kv) // self.need.kv))
 
     def accelerate(self, use: Callable[[ForwardPass, str], None]) -> threading.Thread | None:

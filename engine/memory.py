@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 
 import torch
@@ -14,6 +15,7 @@ from engine.errors import OutOfMemory
 from engine.linear import Dense, best_linear
 from engine.native import native_bytes
 from engine.scheduler import PREFILL_CHUNK
+from engine.weight_only import FOUR_BITS, GROUP
 
 # What libraries take besides: thread pools, allocator slack. Measured with the default model: 62 MB.
 WORKING_BYTES = 128 * 2**20
@@ -47,11 +49,17 @@ class MemoryNeed:
 
 
 def memory_need(
-    checkpoint: Checkpoint, context: int, dtype: torch.dtype, device: torch.device, *, native: bool = False
+    checkpoint: Checkpoint,
+    context: int,
+    dtype: torch.dtype,
+    device: torch.device,
+    *,
+    native: bool = False,
+    weight_only: bool = False,
 ) -> MemoryNeed:
     """What a model needs to converse over `context` tokens, computed in `dtype` on the device.
 
-    native: by compiled code, from weights as they are packed for it.
+    native: by compiled code, from weights as they are packed for it. weight_only: from `WeightOnly` matrices.
 
     The working space holds, for each token of a chunk of the prompt, the stream and its norms, queries, keys and
     values before and after rotation, and the gates of the MLP.
@@ -64,12 +72,34 @@ def memory_need(
     inner = config.experts.intermediate_size * config.experts.per_token if config.experts else config.intermediate_size
     heads = config.num_heads + 2 * config.num_kv_heads
     per_token = 3 * config.hidden_size + 2 * heads * config.head_dim + 3 * inner
+    weights = numbers * dtype.itemsize
+    if native:
+        weights = native_bytes(checkpoint)
+    elif weight_only:
+        weights = _weight_only_bytes(checkpoint, dtype)
     return MemoryNeed(
-        weights=native_bytes(checkpoint) if native else numbers * dtype.itemsize,
+        weights=weights,
         kv=config.kv_numbers_per_token * context * dtype.itemsize,
         context=context,
         working=PREFILL_CHUNK * per_token * dtype.itemsize + WORKING_BYTES,
     )
+
+
+def _weight_only_bytes(checkpoint: Checkpoint, dtype: torch.dtype) -> int:
+    """Matrices with the scales of their groups, everything else and the embedding in `dtype`."""
+    layout, scale = checkpoint.layout, 8 * dtype.itemsize / GROUP
+    embedding, head = f"{layout.names.embedding}.weight", f"{layout.names.head}.weight"
+    bits, tied = 0.0, True
+    for name, tensor in checkpoint.source.tensors.items():
+        name, count = name.removeprefix(layout.prefix), prod(tensor.shape)
+        tied = tied and name != head
+        if len(tensor.shape) == 1 or name == embedding:
+            bits += 8 * dtype.itemsize * count
+        else:
+            bits += (4 + 2 * scale if tensor.quantization in FOUR_BITS else 8 + scale) * count
+    if tied:
+        bits += (8 + scale) * checkpoint.config.vocab_size * checkpoint.config.hidden_size
+    return round(bits / 8)
 
 
 def require_memory(name: str, need: MemoryNeed, device: torch.device | str = "cpu") -> None:

@@ -14,7 +14,6 @@ from typing import Any
 
 import pytest
 import torch
-from torch.fx.experimental.proxy_tensor import make_fx
 
 from engine import Engine, Sampling
 from engine.checkpoint.json_file import read_json
@@ -24,10 +23,11 @@ from engine.errors import ContextOverflow, OutOfMemory
 from engine.families import family_of_folder
 from engine.families.fields import Fields
 from engine.model import Chunk, Model
-from engine.recording import WARM_UPS, Compute, CUDAGraphs, Record
+from engine.recording import Compute, CUDAGraphs, Record
 from engine.static_cache import StaticCache
 from engine.static_model import StaticModel
 from tests.parity.tiny_families import VOCABULARY, make, save
+from tests.recorder import Recorder
 from tests.tiny import write_tiny_llama
 
 ROWS = 3
@@ -37,19 +37,6 @@ DEVICES = [
     pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")),
 ]
 FAMILIES = ["llama-tied", "mistral", "qwen3", "gemma2", "gpt2", "granite"]
-
-
-class Recorder:
-    """Records on the CPU, and counts."""
-
-    def __init__(self) -> None:
-        self.count = 0
-
-    def __call__(self, compute: Compute) -> Compute:
-        for _ in range(WARM_UPS):
-            compute()
-        self.count += 1
-        return make_fx(compute)()
 
 
 def recorder(device: torch.device) -> Record:
@@ -275,3 +262,26 @@ def test_logits_of_all_tokens(engines: tuple[Engine, Engine]) -> None:
     tokens = plain.tokenize("some text of which all logits are wanted")
     assert_alike(fixed.logits(tokens), plain.logits(tokens))
     assert_alike(fixed.logits(tokens, chunk=1), plain.logits(tokens))
+
+
+def test_a_model_is_loaded_with_recorded_steps_where_there_is_a_gpu(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The loader's own path, on the CPU, whose steps torch.fx records."""
+    path = write_tiny_llama(tmp_path / "tiny.gguf", context=CONTEXT)
+    with Engine.load(path, device="cpu", kernels="torch") as plain:
+        wanted = [step.token for step in plain.generate("Once", SAMPLINGS[1])]
+    monkeypatch.setattr("engine.loading.is_gpu", lambda device: True)
+    monkeypatch.setattr("engine.loading.CUDAGraphs", lambda device: Recorder())
+    with Engine.load(path, device="cpu", kernels="torch") as engine:
+        assert engine.info.kernels.endswith(", CUDA graphs")
+        assert [step.token for step in engine.generate("Once", SAMPLINGS[1])] == wanted
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
+def test_a_gpu_is_chosen_and_its_steps_are_graphs(tmp_path: Path) -> None:
+    path = write_tiny_llama(tmp_path / "tiny.gguf", context=CONTEXT)
+    with Engine.load(path) as engine:
+        assert (engine.info.device, engine.info.dtype) == ("cuda", "bfloat16")
+        assert engine.info.kernels == "dense, CUDA graphs"
+        assert len(list(engine.generate("Once", SAMPLINGS[1]))) == 24
