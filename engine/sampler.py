@@ -65,7 +65,7 @@ class Sampler:
         if self.sampling.logprobs:
             values, ids = scores.likeliest(self.sampling.logprobs)
             top = tuple(zip(ids.tolist(), (values - normaliser).tolist(), strict=True))
-        return Choice(token, float(scores.logits[token]) - normaliser, top)
+        return Choice(token, scores.logit(token) - normaliser, top)
 
     @property
     def _neutral(self) -> bool:
@@ -90,7 +90,7 @@ class Sampler:
         sampling = self.sampling
         if sampling.temperature == 0.0:
             return int(scores.ids[0])
-        kept, ids = scores.likeliest(sampling.top_k or len(scores.logits))
+        kept, ids = scores.likeliest(sampling.top_k or scores.count)
         # Double precision, so that no probability of the tail is rounded away from the sums below.
         weights = np.exp((kept - kept[0]).astype(np.float64) / sampling.temperature)
         if sampling.top_p < 1.0:

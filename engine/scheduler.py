@@ -266,14 +266,14 @@ class Scheduler:
             self._release(job)
 
     def _compute(self, batch: Sequence[Work]) -> Tensor:
-        """Logits after the last token of each and after its guesses: float32 [tokens wanted, vocab] on the CPU."""
+        """Logits after the last token of each and after its guesses: float32 [tokens wanted, vocab]."""
         chunks = []
         for job, tokens, drafted in batch:
             assert job.slot is not None
             chunks.append(Chunk(torch.tensor(tokens, device=self._model.device), job.slot.cache, 1 + drafted))
         if self._deterministic and not self._model.batch_invariant:
-            return torch.cat([self._model.forward([chunk]).cpu() for chunk in chunks])
-        return self._model.forward(chunks).cpu()
+            return torch.cat([self._model.forward([chunk]) for chunk in chunks])
+        return self._model.forward(chunks)
 
     def _recover(self, batch: Sequence[Work], error: Exception) -> None:
         """After a step that failed: compute each run by itself, so that only the one that cannot be computed ends."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -13,33 +13,51 @@ from torch import Tensor
 LIKELIEST = 64
 
 
-class Scores(NamedTuple):
-    """Of one token: float32 logits [vocabulary], the logarithm of the sum of their exponentials, and the LIKELIEST,
-    the highest first, with their ids.
+class Scores:
+    """Of one token: the logits, the logarithm of the sum of their exponentials, and the LIKELIEST, the highest first,
+    with their ids.
 
-    They are numpy's, whose operations on a few numbers cost a fraction of torch's.
+    row: float32 logits [vocabulary], where they were computed. They are brought from there when they are looked at,
+    which most settings do not; what is found for all is here, in numpy's arrays, whose operations on a few numbers
+    cost a fraction of torch's.
     """
 
-    logits: np.ndarray
-    normaliser: float
-    highest: np.ndarray
-    ids: np.ndarray
+    def __init__(self, row: Tensor, normaliser: float, highest: np.ndarray, ids: np.ndarray) -> None:
+        self._row = row
+        self.normaliser = normaliser
+        self.highest = highest
+        self.ids = ids
+
+    @cached_property
+    def logits(self) -> np.ndarray:
+        """All of them, float32 [vocabulary]."""
+        return self._row.cpu().numpy()
+
+    @property
+    def count(self) -> int:
+        return len(self._row)
+
+    def logit(self, token: int) -> float:
+        """That of one token."""
+        places = np.flatnonzero(self.ids == token)
+        return float(self.highest[places[0]] if len(places) else self._row[token])
 
     def likeliest(self, count: int) -> tuple[np.ndarray, np.ndarray]:
         """The `count` highest logits, the highest first, and their ids; all of them if there are not so many."""
         if count <= len(self.ids):
             return self.highest[:count], self.ids[:count]
-        values, ids = torch.from_numpy(self.logits).topk(min(count, len(self.logits)))
-        return values.numpy(), ids.numpy()
+        values, ids = self._row.topk(min(count, len(self._row)))
+        return values.cpu().numpy(), ids.cpu().numpy()
 
     def adjusted(self, logits: np.ndarray) -> Scores:
         """With other logits, of which the likeliest are found anew; the normaliser stays that of the model's own."""
-        highest, ids = torch.from_numpy(logits).topk(len(self.ids))
-        return Scores(logits, self.normaliser, highest.numpy(), ids.numpy())
+        row = torch.from_numpy(logits)
+        highest, ids = row.topk(len(self.ids))
+        return Scores(row, self.normaliser, highest.numpy(), ids.numpy())
 
 
 def scores_of(logits: Tensor, vocabulary: int) -> Sequence[Scores]:
-    """Scores of each row of float32 logits [rows, vocabulary or more], on the CPU.
+    """Scores of each row of float32 logits [rows, vocabulary or more], on any device.
 
     Embeddings are often padded beyond the tokenizer's `vocabulary`; to the ids there belongs no text, so they have no
     part in the distribution.
@@ -47,4 +65,5 @@ def scores_of(logits: Tensor, vocabulary: int) -> Sequence[Scores]:
     logits = logits[:, :vocabulary]
     normalisers = torch.logsumexp(logits, dim=-1).tolist()
     highest, ids = logits.topk(min(LIKELIEST, logits.shape[-1]), dim=-1)
-    return [Scores(*row) for row in zip(logits.numpy(), normalisers, highest.numpy(), ids.numpy(), strict=True)]
+    found = zip(logits, normalisers, highest.cpu().numpy(), ids.cpu().numpy(), strict=True)
+    return [Scores(*row) for row in found]

@@ -142,3 +142,27 @@ def test_ids_without_a_token_have_no_part_in_it(logits: torch.Tensor, temperatur
     assert Sampler(sampling, 1, [0], VOCABULARY).choose(scored(padded)) == Sampler(sampling, 1, [0], VOCABULARY).choose(
         scored(logits)
     )
+
+
+@pytest.mark.parametrize(
+    ("sampling", "fetched"),
+    [
+        (Sampling(temperature=0), False),
+        (Sampling(temperature=1, top_k=40, top_p=0.9, min_p=0.05, logprobs=5, seed=3), False),
+        (Sampling(temperature=1, repetition_penalty=1.2, seed=3), True),
+        (Sampling(temperature=1, logit_bias={5: 1.0}, seed=3), True),
+    ],
+)
+def test_all_logits_are_fetched_only_where_a_setting_changes_them(sampling: Sampling, fetched: bool) -> None:
+    """Where they were computed they are many; on the way to the CPU is what a choice takes."""
+    logits = torch.randn(1, 300, generator=torch.Generator().manual_seed(1))
+    (scores,) = scores_of(logits, 300)
+    choice = Sampler(sampling, 3, [1, 2], 300).choose(scores)
+    assert ("logits" in vars(scores)) == fetched
+    assert choice.logprob == pytest.approx(float(logits.log_softmax(-1)[0, choice.token]), abs=1e-5)
+
+
+def test_a_logit_beyond_the_likeliest_is_found() -> None:
+    logits = torch.arange(300.0).unsqueeze(0)
+    (scores,) = scores_of(logits, 300)
+    assert [scores.logit(token) for token in (0, 100, 299)] == [0.0, 100.0, 299.0]
