@@ -23,7 +23,7 @@ class AddressRefused(AppError):
 
 def listen(host: str, port: int) -> socket.socket:
     """A listening socket on a loopback address; port 0 takes a free one. Raises PortInUse or AddressRefused."""
-    if not _is_loopback(host):
+    if not is_loopback(host):
         raise AddressRefused(
             f"{host} can be reached by other computers, which needs accounts that Fireside does not have yet: "
             "use 127.0.0.1"
@@ -50,7 +50,8 @@ def address_of(listener: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether only this computer reaches an address."""
     try:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -18,12 +18,12 @@ import uvicorn
 from fastapi import FastAPI
 from starlette.types import ASGIApp
 
-from app.api import api_router
+from app.api import Gate, api_router
 from app.backend import Backend
 from app.chats import Chats
 from app.guard import Guard
 from app.kv import open_kv
-from app.listener import address_of
+from app.listener import address_of, is_loopback
 from app.models import Models
 from app.routes import plain_routes
 from app.store import Store
@@ -41,12 +41,15 @@ SAVE_SECONDS = 3.0
 DRAIN_SECONDS = 1
 
 
-def build_app(store: Store, chats: Chats, models: Models) -> ASGIApp:
-    """The web application: our routes, then the page at "/", all behind the guard."""
+def build_app(store: Store, chats: Chats, models: Models, *, beyond_loopback: bool = False) -> ASGIApp:
+    """The web application: our routes, then the page at "/", all behind the guard.
+
+    beyond_loopback: whether other computers reach it, who then need a key of the API.
+    """
     app = FastAPI(title="Fireside", docs_url=None, redoc_url=None, openapi_url=None)
     app.include_router(stream_route(store, chats))
     app.include_router(plain_routes(store, models))
-    app.include_router(api_router(models, lambda request: None))
+    app.include_router(api_router(models, Gate(store.keys, always=beyond_loopback)))
     mount_assets(app)
     mount_page(app, build_page(store, chats, models))
     return Guard(EarlyHead(app, head()))
@@ -99,7 +102,7 @@ def serve(
         models.start()
         on_start(models)
         config = uvicorn.Config(
-            build_app(store, chats, models),
+            build_app(store, chats, models, beyond_loopback=not is_loopback(listener.getsockname()[0])),
             log_level="warning",
             access_log=False,
             server_header=False,

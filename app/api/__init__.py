@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from app.api.gate import Gate
 from app.api.routes import api_router
 
-__all__ = ["api_router"]
+__all__ = ["Gate", "api_router"]

@@ -18,6 +18,7 @@ from app.cli.bench import bench
 from app.cli.check import check
 from app.cli.doctor import doctor
 from app.cli.export import export
+from app.cli.key import key
 from app.cli.models import models
 from app.cli.options import debug_option, wants_debug
 from app.cli.pull import pull, rm
@@ -45,7 +46,7 @@ def fireside(context: click.Context) -> None:
         context.invoke(serve)
 
 
-for command in (serve, ask, models, pull, rm, export, backup, restore, check, doctor, bench):
+for command in (serve, ask, models, pull, rm, export, key, backup, restore, check, doctor, bench):
     fireside.add_command(command)
 
 

@@ -204,3 +204,18 @@ def index_messages_by_time_and_model(db: Database) -> None:
     # For the filters of the search: both also hold the rowids, so that no row of the table is read.
     db.execute("CREATE INDEX messages_by_time ON messages (created_at)")
     db.execute("CREATE INDEX messages_by_model ON messages (model) WHERE model IS NOT NULL")
+
+
+@migrations()
+def add_api_keys(db: Database) -> None:
+    # The name of a revoked key may be given again.
+    db.execute("""
+        CREATE TABLE api_keys (
+            id TEXT PRIMARY KEY,
+            name TEXT NOT NULL COLLATE NOCASE,
+            hash TEXT NOT NULL UNIQUE,
+            start TEXT NOT NULL,
+            created_at TEXT NOT NULL,
+            revoked_at TEXT
+        )""")
+    db.execute("CREATE UNIQUE INDEX api_keys_by_name ON api_keys (name) WHERE revoked_at IS NULL")

@@ -15,6 +15,7 @@ from app.store.database import Database
 from app.store.errors import HomeNotWritable, StoreError
 from app.store.events import Events
 from app.store.ids import IdSource
+from app.store.keys import Keys
 from app.store.lock import HomeLock
 from app.store.messages import Messages
 from app.store.opening import open_database, restore
@@ -47,12 +48,13 @@ class Store:
         self.branches = Branches(database, ids, self.messages, self.events)
         self.presets = Presets(database, ids)
         self.preferences = Preferences(database)
+        self.keys = Keys(database, ids)
         self.trash = Trash(database)
         self._lock = lock
         self._database = database
         # The clock may be behind the one that made the newest ids.
         with database.read() as db:
-            for table in ("conversations", "messages", "events"):
+            for table in ("conversations", "messages", "events", "api_keys"):
                 ids.seen(next(iter(db.query(f"SELECT max(id) AS id FROM {table}")))["id"])
         self.recovered = self.messages.interrupt()
         # The log is in its folder for good, or its absence would later be taken for a loss.

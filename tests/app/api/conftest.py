@@ -13,7 +13,7 @@ import pytest
 import uvicorn
 from fastapi import FastAPI
 
-from app.api import api_router
+from app.api import Gate, api_router
 from app.backend import Backend
 from app.fake import ScriptedBackend
 from app.guard import Guard
@@ -36,7 +36,7 @@ def api_server(store: Store, backend: Backend, gate: threading.Event | None = No
         models.backend(timeout=LIMIT_SECONDS)
     app = FastAPI(openapi_url=None)
     app.include_router(plain_routes(store, models))
-    app.include_router(api_router(models, lambda request: None))
+    app.include_router(api_router(models, Gate(store.keys)))
     with closing(socket.socket()) as listener:
         listener.bind(("127.0.0.1", 0))
         server = uvicorn.Server(uvicorn.Config(Guard(app), log_level="critical", timeout_graceful_shutdown=1))
