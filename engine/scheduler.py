@@ -14,7 +14,7 @@ from torch import Tensor
 
 from engine.disk_kv import DiskKV
 from engine.draft import LONGEST_DRAFT
-from engine.errors import EngineBusy, EngineClosed, EngineError
+from engine.errors import EngineBusy, EngineClosed, EngineError, OutOfMemory
 from engine.job import Job
 from engine.kv_cache import SlotPool
 from engine.model import Chunk, ForwardPass
@@ -306,4 +306,10 @@ def _as_engine_error(error: Exception) -> EngineError:
     if isinstance(error, EngineError):
         return error
     reason = (str(error).splitlines() or [""])[0]
+    # Torch says it with a RuntimeError on the CPU.
+    if isinstance(error, MemoryError | torch.OutOfMemoryError) or "allocate memory" in reason:
+        return OutOfMemory(
+            f"memory ran out while this was answered ({reason:.200}): what was written so far is kept; "
+            "close other programs, then try again"
+        )
     return EngineError(f"the engine failed ({type(error).__name__}: {reason:.200}): try again")
