@@ -222,11 +222,13 @@ def engines(device: torch.device, tmp_path_factory: pytest.TempPathFactory) -> I
     """The same file computed by the plain model and in static steps."""
     path = write_tiny_llama(tmp_path_factory.mktemp("engines") / "tiny.gguf", context=CONTEXT)
     load: dict[str, Any] = {"device": str(device), "dtype": "float32", "kernels": "torch"}
-    with Engine.load(path, **load) as plain, Engine.load(path, **load) as fixed:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("engine.loading.is_gpu", lambda device: False)
+        plain, fixed = Engine.load(path, **load), Engine.load(path, **load)
+    with plain, fixed:
         model = plain._scheduler.model
-        assert isinstance(model, Model | StaticModel)
-        if isinstance(model, Model):
-            fixed.replace_model(StaticModel(model, ROWS, recorder(device)), "static")
+        assert isinstance(model, Model)
+        fixed.replace_model(StaticModel(model, ROWS, recorder(device)), "static")
         yield plain, fixed
 
 
