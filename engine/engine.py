@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -20,7 +19,7 @@ from engine.errors import ContextOverflow, EngineError, InvalidPrompt, Unsupport
 from engine.info import EngineInfo, installed_version
 from engine.job import Job
 from engine.kv_files import KVFiles
-from engine.loading import KERNELS, Loading
+from engine.loading import KERNELS, Acceleration, Loading
 from engine.model import Chunk, ForwardPass
 from engine.reasoning import ThinkTags
 from engine.run import Run
@@ -59,7 +58,7 @@ class Engine:
         self.info = info
         self._tokenizer = tokenizer
         self._template = template
-        self._accelerating: threading.Thread | None = None
+        self._acceleration: Acceleration | None = None
         self._scheduler = Scheduler(
             model, tokenizer.vocabulary, slots, threads, deterministic=deterministic, speculate=speculate, disk=disk
         )
@@ -141,13 +140,13 @@ class Engine:
             disk = DiskKV(kv_files, info, model.new_cache(1), max(context, config.comfortable_context))
         options: dict[str, Any] = {"deterministic": deterministic, "speculate": speculate, "disk": disk}
         engine = cls(model, tokenizer, template, info, threads, slots=slots, **options)
-        engine._accelerating = loading.accelerate(engine.replace_model)
+        engine._acceleration = loading.accelerate(engine.replace_model)
         return engine
 
     def wait_for_kernels(self) -> None:
         """Return once the kernels are those that the model will go on with: see `load`, `auto`."""
-        if self._accelerating is not None:
-            self._accelerating.join()
+        if self._acceleration is not None:
+            self._acceleration.wait()
 
     def replace_model(self, model: ForwardPass, kernels: str) -> None:
         """Compute with another model of the same weights from now on; answers under way go on."""
@@ -212,6 +211,8 @@ class Engine:
     def close(self) -> None:
         """Stop the engine's thread; runs under way end with EngineClosed. Safe to call twice."""
         self._scheduler.close()
+        if self._acceleration is not None:
+            self._acceleration.abandon()
 
     def __enter__(self) -> Engine:
         return self

@@ -104,27 +104,50 @@ class Loading:
             return min(most, self._rows)
         return max(1, min(most, 1 + (available(self._device) - self.need.kv) // self.need.kv))
 
-    def accelerate(self, use: Callable[[ForwardPass, str], None]) -> threading.Thread | None:
+    def accelerate(self, use: Callable[[ForwardPass, str], None]) -> Acceleration | None:
         """Where native kernels are still to be compiled, do so beside the first answers, then `use` them.
 
-        Returns the thread that does; None if there is nothing to wait for.
+        None if there is nothing to wait for.
         """
         if not self._native or self._at_once:
             return None
 
-        def prepare() -> None:
-            try:
-                compile_native()
-                model = load_native(self._checkpoint, self._context, self._threads)
-            except Exception as error:
-                # The model goes on by torch.
-                log.warning("native kernels are not used: %s: %s", type(error).__name__, error)
-                return
+        def load() -> None:
+            model = load_native(self._checkpoint, self._context, self._threads)
             try:
                 use(model, NATIVE)
             except EngineClosed:
                 model.close()
 
-        thread = threading.Thread(target=prepare, name="fireside-compile", daemon=True)
-        thread.start()
-        return thread
+        return Acceleration(load)
+
+
+class Acceleration:
+    """Native kernels that are being compiled, by a process of their own, and then loaded by `load`."""
+
+    def __init__(self, load: Callable[[], None]) -> None:
+        self._load = load
+        self._loading = threading.Lock()
+        self._abandoned = False
+        self._thread = threading.Thread(target=self._prepare, name="fireside-compile", daemon=True)
+        self._thread.start()
+
+    def wait(self) -> None:
+        """Return once the kernels are used, or will not be."""
+        self._thread.join()
+
+    def abandon(self) -> None:
+        """Load nothing any more; what is being loaded is waited for, since Python must not end in the middle of it."""
+        self._abandoned = True
+        with self._loading:
+            pass
+
+    def _prepare(self) -> None:
+        try:
+            compile_native()
+            with self._loading:
+                if not self._abandoned:
+                    self._load()
+        except Exception as error:
+            # The model goes on by torch.
+            log.warning("native kernels are not used: %s: %s", type(error).__name__, error)

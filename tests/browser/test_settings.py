@@ -158,7 +158,7 @@ def test_changes_of_settings_are_shown_undone_and_reset(shared: Server, open_pag
 
 
 def test_what_the_model_advises_holds_and_is_told(scripted: Callable[..., Server], open_page: Open) -> None:
-    page = open_page(scripted(loading=4.0).url)
+    page = open_page(scripted(loading=6.0).url)
     open_drawer(page)
     page.get_by_role("textbox", name="System prompt").fill("Be brief.")
     slider(page, "Top-k").fill("9")
