@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from engine import EngineInfo, Sampling, Stats, Step
 from engine.text import Shown
@@ -43,12 +43,19 @@ class Backend(Protocol):
     @property
     def info(self) -> EngineInfo: ...
 
-    def chat(self, messages: Sequence[Message], sampling: Sampling, *, answer: Sequence[int] = ()) -> BackendRun:
+    def chat(
+        self,
+        messages: Sequence[Message],
+        sampling: Sampling,
+        *,
+        answer: Sequence[int] = (),
+        schema: Mapping[str, Any] | None = None,
+    ) -> BackendRun:
         """Answer the conversation; raises EngineError, `ContextOverflow` among others, before any step.
 
         answer: token ids of an answer to go on with, as if it had not been interrupted: characters, stop strings,
         penalties and the random numbers of the seed go on where they ended. `begun` tells their text, and the steps
-        go on from there.
+        go on from there. schema: a JSON schema that an answer which ends by itself is valid by.
         """
         ...
 

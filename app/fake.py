@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from app.backend import Message
 from engine import ContextOverflow, EngineClosed, EngineError, EngineInfo, InvalidPrompt, Sampling, Stats, Step
+from engine.errors import InvalidSchema
 from engine.reasoning import ThinkTags, ThoughtSplitter
 from engine.run import Phase
 from engine.text import Shown
@@ -86,9 +87,12 @@ class ScriptedBackend:
         sampling: Sampling = Sampling(),  # noqa: B008
         *,
         answer: Sequence[int] = (),
+        schema: Mapping[str, Any] | None = None,
     ) -> ScriptedRun:
-        """Begin or continue an answer; raises `error`, ContextOverflow or EngineClosed, and InvalidPrompt for an
-        `answer` that the script does not begin with."""
+        """Begin or continue an answer; raises `error`, ContextOverflow or EngineClosed, InvalidPrompt for an `answer`
+        that the script does not begin with, and InvalidSchema for any schema."""
+        if schema is not None:
+            raise InvalidSchema("it says what its script says")
         if self.closed.is_set():
             raise EngineClosed("the engine is closed: start it again")
         self.requests.append((messages, sampling))

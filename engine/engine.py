@@ -14,8 +14,9 @@ from torch import Tensor
 
 from engine.checkpoint import open_checkpoint
 from engine.checkpoint.quantize import quantized
+from engine.constraint import JsonSchemas
 from engine.disk_kv import DiskKV
-from engine.errors import ContextOverflow, EngineError, InvalidPrompt, UnsupportedModel
+from engine.errors import ContextOverflow, EngineError, InvalidPrompt, InvalidSampling, InvalidSchema, UnsupportedModel
 from engine.info import EngineInfo, installed_version
 from engine.job import Job
 from engine.kv_files import KVFiles
@@ -58,6 +59,7 @@ class Engine:
         self.info = info
         self._tokenizer = tokenizer
         self._template = template
+        self._schemas = JsonSchemas(tokenizer)
         self._acceleration: Acceleration | None = None
         self._scheduler = Scheduler(
             model, tokenizer.vocabulary, slots, threads, deterministic=deterministic, speculate=speculate, disk=disk
@@ -160,19 +162,32 @@ class Engine:
         *,
         enable_thinking: bool | None = None,
         answer: Sequence[int] = (),
+        schema: Mapping[str, Any] | None = None,
     ) -> Run:
         """Answer a conversation of {"role", "content"} messages; if the last is the assistant's, go on with it.
 
         An answer of a reasoning model may have `reasoning_content` too, which the model's template uses as it was
         made to. enable_thinking: for templates that can have the model reason or not; None leaves it to them.
         answer: token ids of an answer to these messages, to go on with as if it had not ended, with the same seed too.
-        Raises ContextOverflow if it does not fit, TemplateError if the model's template refuses it.
+        schema: a JSON schema that the answer will be valid by unless it ends by its length or a stop string; a model
+        that can answer without reasoning does so then. Raises ContextOverflow if it does not fit, TemplateError if the
+        model's template refuses it, InvalidSchema if answers cannot be held to the schema.
         """
+        if schema is not None and enable_thinking is None:
+            enable_thinking = False
         rendered = self._rendered(messages, enable_thinking)
+        if schema is not None and rendered.thinking:
+            raise InvalidSchema("this model always reasons before it answers")
         tokens = self._tokenizer.encode_pieces(rendered)
         begins = messages[-1].get("role") != "assistant"
         return self._submit(
-            tokens, sampling, self._template.reasoning, thinking=rendered.thinking, begins=begins, answer=answer
+            tokens,
+            sampling,
+            self._template.reasoning,
+            thinking=rendered.thinking,
+            begins=begins,
+            answer=answer,
+            schema=schema,
         )
 
     def chat_tokens(self, messages: Sequence[Mapping[str, str]], *, enable_thinking: bool | None = None) -> list[int]:
@@ -234,14 +249,18 @@ class Engine:
         thinking: bool = False,
         begins: bool = False,
         answer: Sequence[int] = (),
+        schema: Mapping[str, Any] | None = None,
     ) -> Run:
         sampling = sampling or Sampling()
+        if schema is not None and sampling.ignore_eos:
+            raise InvalidSampling("ignore_eos has no meaning where a JSON schema says when the answer is whole")
         tokens = tuple(self._checked([*prompt, *answer]))
         if len(tokens) >= self.info.context:
             raise ContextOverflow(need=len(tokens) + 1, have=self.info.context)
         seed = secrets.randbits(63) if sampling.seed is None else sampling.seed
         run = Run(tokens, seed)
-        sampler = Sampler(sampling, seed, tokens, self._tokenizer.vocabulary)
+        constraint = None if schema is None else self._schemas.constraint(schema)
+        sampler = Sampler(sampling, seed, tokens, self._tokenizer.vocabulary, constraint)
         job = Job(run, sampling, sampler, self._tokenizer, self.info.context, tags, thinking=thinking, begins=begins)
         job.resume(answer)
         self._scheduler.submit(job)

@@ -5,6 +5,7 @@
     ├── ModelFormatError    the file is damaged, cut short, or not a model at all
     ├── UnsupportedModel    a sound file that this engine cannot run exactly
     ├── InvalidSampling     a sampling setting is unknown or out of its range
+    ├── InvalidSchema       a JSON schema that answers cannot be held to
     ├── InvalidPrompt       the prompt is empty or holds ids outside the vocabulary
     ├── ContextOverflow     the prompt is longer than the context
     ├── TemplateError       the model's chat template refused or failed
@@ -41,6 +42,14 @@ class UnsupportedModel(EngineError):
 
 class InvalidSampling(EngineError):
     """A sampling setting is unknown, of the wrong type or out of range."""
+
+
+class InvalidSchema(EngineError):
+    """A JSON schema that is none, or has keywords that answers cannot be held to. why: what is wrong with it."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"answers cannot be held to this JSON schema: {why}")
+        self.why = why
 
 
 class InvalidPrompt(EngineError):

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from engine.constraint import Constraint
 from engine.errors import EngineError, InvalidSampling
 from engine.sampling import Sampling
 from engine.scores import Scores
@@ -23,15 +24,23 @@ class Choice(NamedTuple):
 class Sampler:
     """The sampling state of one run: its random generator and the tokens seen so far.
 
-    The order is penalties and bias, top-k, temperature, top-p, min-p, then one draw by inverse distribution. Each
-    filter works on what the one before it kept, renormalised. The same settings, seed and logits give the same
-    tokens.
+    The order is penalties and bias, constraint, top-k, temperature, top-p, min-p, then one draw by inverse
+    distribution. Each filter works on what the one before it kept, renormalised. The same settings, seed and logits
+    give the same tokens.
 
-    vocabulary: how many ids the tokenizer has.
+    vocabulary: how many ids the tokenizer has. constraint: what the answer may say at all.
     """
 
-    def __init__(self, sampling: Sampling, seed: int, prompt: Sequence[int], vocabulary: int) -> None:
+    def __init__(
+        self,
+        sampling: Sampling,
+        seed: int,
+        prompt: Sequence[int],
+        vocabulary: int,
+        constraint: Constraint | None = None,
+    ) -> None:
         self.sampling = sampling
+        self._constraint = constraint
         self._generator = np.random.Generator(np.random.PCG64(seed))
         self._seen: np.ndarray | None = None
         self._counts: np.ndarray | None = None
@@ -69,11 +78,11 @@ class Sampler:
 
     @property
     def _neutral(self) -> bool:
-        """Whether neither penalties nor biases change the logits."""
-        return self._seen is None and self._counts is None and self._bias is None
+        """Whether nothing changes the logits."""
+        return self._seen is None and self._counts is None and self._bias is None and self._constraint is None
 
     def _adjust(self, logits: np.ndarray) -> np.ndarray:
-        """Apply bias and penalties, in a copy."""
+        """Apply bias, penalties and the constraint, in a copy."""
         sampling, logits = self.sampling, logits.copy()
         if self._seen is not None:
             seen = logits[self._seen]
@@ -84,6 +93,8 @@ class Sampler:
             logits -= self._counts * np.float32(sampling.frequency_penalty)
         if self._bias is not None:
             logits += self._bias
+        if self._constraint is not None:
+            logits[~self._constraint.allowed()] = -np.inf
         return logits
 
     def _draw(self, scores: Scores) -> int:
@@ -106,6 +117,8 @@ class Sampler:
         return self._generator.random()
 
     def _remember(self, token: int) -> None:
+        if self._constraint is not None:
+            self._constraint.accept(token)
         if self._seen is not None:
             self._seen[token] = True
         if self._counts is not None:

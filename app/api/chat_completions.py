@@ -25,7 +25,10 @@ async def chat_completion(wanted: ChatRequest, call: Call) -> Response:
     limit = wanted.max_tokens if wanted.max_completion_tokens is None else wanted.max_completion_tokens
     sampling = sampling_of(wanted, call.backend.info, max_tokens=limit, logprobs=wanted.top_logprobs)
     messages, settings = wanted.conversation(), choices_of(sampling, wanted.n or 1)
-    answers = await begin(call, (partial(call.backend.chat, messages, each) for each in settings))
+    schema = wanted.response_format.schema_of_answer() if wanted.response_format else None
+    if schema is not None and messages[-1]["role"] == "assistant":
+        raise ApiError("an answer in JSON begins anew: leave out the last message", param="response_format")
+    answers = await begin(call, (partial(call.backend.chat, messages, each, schema=schema) for each in settings))
     if wanted.stream:
         reply = head("chatcmpl", "chat.completion.chunk", call.model, call.backend.info)
         return EventStream(answers, streamed(_chunks(wanted, call, answers, reply)))

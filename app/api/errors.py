@@ -13,7 +13,7 @@ from app.errors import AppError
 from app.models import ModelUnavailable
 from app.store.text import storable
 from engine import ContextOverflow, EngineClosed, EngineError, InvalidPrompt, InvalidSampling
-from engine.errors import EngineBusy, TemplateError
+from engine.errors import EngineBusy, InvalidSchema, TemplateError
 
 # Clients wait so long before they ask again; an answer of a small model takes about that.
 RETRY_SECONDS = 2
@@ -66,6 +66,8 @@ def api_error(error: Exception) -> ApiError | None:
             return ApiError("the body is not JSON that can be read", error.status_code)
         case ContextOverflow():
             return ApiError(str(error), param="messages", code="context_length_exceeded")
+        case InvalidSchema():
+            return ApiError(str(error), param="response_format", code="invalid_json_schema")
         case InvalidSampling() | InvalidPrompt() | TemplateError():
             return ApiError(str(error))
         case EngineBusy():

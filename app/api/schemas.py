@@ -85,8 +85,25 @@ class ChatMessage(Fields):
         return message | ({"reasoning_content": self.reasoning_content} if self.reasoning_content else {})
 
 
+class JsonSchema(Fields):
+    """A schema by its name; `strict` or not, every answer that ends by itself is valid by it."""
+
+    schema_: Annotated[dict[str, Any], Field(alias="schema")] = {"type": "object"}
+
+
 class ResponseFormat(Fields):
-    type: Literal["text"]
+    type: Literal["text", "json_object", "json_schema"]
+    json_schema: JsonSchema | None = None
+
+    def schema_of_answer(self) -> dict[str, Any] | None:
+        """The JSON schema that is asked for; None for text. Raises ApiError where it is missing."""
+        if self.type == "text":
+            return None
+        if self.type == "json_object":
+            return {"type": "object"}
+        if self.json_schema is None:
+            raise ApiError("json_schema is needed for this type", param="response_format.json_schema")
+        return self.json_schema.schema_
 
 
 class ChatRequest(AnswerRequest):
