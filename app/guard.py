@@ -13,6 +13,9 @@ SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 # A message has at most 1,000,000 characters; refusing one politely takes reading it.
 MAX_BODY_BYTES = 16 * 1024 * 1024
 
+# Browsers send few, and no cookie of ours is large.
+MAX_HEADER_BYTES = 32 * 1024
+
 # What the page asks of Gradio, and our own routes. Gradio has many more (files, uploads, proxies, tokens).
 ALLOWED_PATHS = re.compile(
     r"/"
@@ -45,8 +48,8 @@ class Guard:
     """ASGI middleware; passes bodies through piece by piece, so that streams stay streams.
 
     Refuses with one line of text: a Host that is not in `hosts` (421: another site's name may point here),
-    requests from other sites (403), paths that the page does not use (404), bodies that are too large (413),
-    web sockets. Adds the security headers and drops `access-control-*`, also on refusals.
+    requests from other sites (403), paths that neither the page nor the API has (404), bodies (413) and headers
+    (431) that are too large, web sockets. Adds the security headers and drops `access-control-*`, also on refusals.
     """
 
     def __init__(self, app: ASGIApp, hosts: Collection[str] = LOOPBACK_NAMES) -> None:
@@ -72,6 +75,8 @@ class Guard:
         await self._app(scope, receive, send_guarded)
 
     def _refusal(self, scope: Scope) -> tuple[int, str] | None:
+        if sum(len(name) + len(value) for name, value in scope["headers"]) > MAX_HEADER_BYTES:
+            return 431, f"The headers of a request may have at most {MAX_HEADER_BYTES:,} bytes."
         headers = _single(scope["headers"])
         host = headers.get("host", "")
         if _host_name(host) not in self._hosts:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
-from app.guard import MAX_BODY_BYTES, SECURITY_HEADERS, Guard
+from app.guard import MAX_BODY_BYTES, MAX_HEADER_BYTES, SECURITY_HEADERS, Guard
 
 HOST = ("host", "127.0.0.1:7860")
 
@@ -166,3 +166,9 @@ def test_answers_and_refusals_carry_the_headers(path: str) -> None:
 def test_bodies_pass_piece_by_piece() -> None:
     bodies = [message["body"] for message in ask("GET", "/", HOST)[1:]]
     assert bodies == [b"one", b"two"]
+
+
+def test_headers_have_a_limit() -> None:
+    assert status("GET", "/", HOST, ("x-long", "a" * (MAX_HEADER_BYTES - 200))) == 200
+    assert status("GET", "/", HOST, ("x-long", "a" * MAX_HEADER_BYTES)) == 431
+    assert status("GET", "/", HOST, *[("x-many", "a" * 100)] * 400) == 431
