@@ -138,7 +138,7 @@ class DiskKV:
                 if name in self._files:
                     continue
                 start, end = index * BLOCK, (index + 1) * BLOCK
-                parts = [_bytes(each[:, :, start:end]) for each in (slot.cache.keys, slot.cache.values)]
+                parts = [_bytes(each, start, end) for each in (slot.cache.keys, slot.cache.values)]
                 # Tokens go from a slot before their keys are written over: if all are still there, so were these.
                 if slot.tokens[:end] != tokens[:end] or not self._files.write(name, self._layout, parts, generation):
                     break
@@ -204,8 +204,9 @@ def _names(key: bytes, tokens: Sequence[int]) -> list[str]:
     return names
 
 
-def _bytes(part: Tensor) -> memoryview:
-    return part.contiguous().view(torch.uint8).numpy().reshape(-1).data
+def _bytes(numbers: Tensor, start: int, end: int) -> memoryview:
+    """A copy of what is at some positions. Not made by torch, whose threads would spin beside the engine's after it."""
+    return numbers.view(torch.uint8).numpy()[:, :, start:end].flatten().data
 
 
 def _smoothed(before: float | None, now: float) -> float:
