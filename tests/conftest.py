@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,8 @@ from app.home import models_folder
 # Read when torch is imported. Its threads otherwise spin while they wait for each other, which beside other busy
 # processes made the tests of tiny models nine times as slow.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+# A shell starts what goes on in the background with Ctrl+C ignored, which the processes of tests would inherit.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from transformers import PreTrainedTokenizerFast
 
@@ -153,11 +153,15 @@ def test_merges_that_make_a_control_token_do_not_let_it_be_typed(tmp_path: Path)
 
 
 @settings(max_examples=150, deadline=None)
+@example(text="▁fire ▁")
 @given(text=st.text(st.characters(), max_size=60))
 @pytest.mark.parametrize("family", ["llama2", "mistral", "gemma", "deepseek", "gpt4o"])
 def test_any_str_is_taken_and_comes_back(family: str, text: str, loaded: Callable[[str], Tokenizer]) -> None:
     tokenizer = loaded(family)
     whole = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    # SentencePiece writes a space as ▁, so the two cannot be told apart.
+    if family in ("llama2", "mistral", "gemma"):
+        whole = whole.replace("▁", " ")
     decoded = tokenizer.decode(tokenizer.encode(text))
     # Only the beginning of a text gets a space unless it has one, so one that it had is lost.
     assert decoded == whole or (family == "mistral" and decoded == whole.removeprefix(" "))
