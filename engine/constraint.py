@@ -19,6 +19,9 @@ MAX_SCHEMA_CHARACTERS = 100_000
 MAX_INTEGER = 2**53
 # No byte of UTF-8: what a token that is no text begins with, for llguidance.
 NO_TEXT = b"\xff"
+# What llguidance calls it when no token goes on with what is sure to come.
+NO_EXTENSION = "NoExtensionBias"
+NO_BYTES = "it asks for characters for which the model has no token"
 
 
 class Constraint:
@@ -45,7 +48,8 @@ class Constraint:
 
     def _check(self) -> None:
         if self._matcher.is_error():
-            raise InvalidSchema(_line(self._matcher.get_error()))
+            error = self._matcher.get_error()
+            raise InvalidSchema(NO_BYTES if NO_EXTENSION in error else _line(error))
 
 
 class JsonSchemas:
@@ -103,9 +107,27 @@ class _Vocabulary:
         self.eos_token_id = min(tokenizer.eos_ids)
         self.bos_token_id = tokenizer.bos_id
         self._tokenizer = tokenizer
+        self._ids = {data: id for id, data in enumerate(known) if data}
+        self._longest = max(map(len, self._ids))
 
     def __call__(self, text: bytes | str) -> list[int]:
-        return self._tokenizer.encode(text.decode("utf-8", "replace") if isinstance(text, bytes) else text)
+        """Tokens of exactly these bytes, of which llguidance lets nothing else come next where they are sure to come:
+        the tokenizer's own unless it puts a space before them, as SentencePiece does, or leaves some out."""
+        data = text.encode() if isinstance(text, str) else text
+        ids = self._tokenizer.encode(data.decode("utf-8", "replace"))
+        return ids if b"".join(self.tokens[id] for id in ids) == data else self._greedy(data)
+
+    def _greedy(self, data: bytes) -> list[int]:
+        """The longest token that fits, again and again, up to a byte that no token has."""
+        ids: list[int] = []
+        while data:
+            ends = range(min(len(data), self._longest), 0, -1)
+            end = next((end for end in ends if data[:end] in self._ids), None)
+            if end is None:
+                break
+            ids.append(self._ids[data[:end]])
+            data = data[end:]
+        return ids
 
 
 def _exact(digits: str) -> int:

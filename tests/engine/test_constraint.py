@@ -13,11 +13,16 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from engine import Engine, InvalidSampling, Sampling
+from engine.constraint import JsonSchemas
 from engine.errors import InvalidSchema
+from engine.tokenizer import Tokenizer
 from tests.tiny import write_tiny_llama
+from tests.tokenizer_families import described, from_folder
 
 ASKED = [{"role": "user", "content": "Tell me about a campfire, as JSON."}]
 # Bounded everywhere, so that answers come to an end.
+# Small vocabularies have no tokens for the bytes of rare scripts, which schemas cannot ask for then.
+words = st.text(st.characters(max_codepoint=0x17F), max_size=8)
 exact = st.integers(-(2**53), 2**53)
 scalars = st.one_of(
     st.fixed_dictionaries({"type": st.just("string"), "maxLength": st.integers(0, 12)}),
@@ -28,7 +33,7 @@ scalars = st.one_of(
     ),
     st.sampled_from([{"type": "boolean"}, {"type": "null"}, {"const": "fire"}, {"type": ["boolean", "null"]}]),
     st.sampled_from([{"type": "string", "pattern": "^[a-f]{2,5}$"}, {"type": "string", "format": "date"}]),
-    st.fixed_dictionaries({"enum": st.lists(st.text(max_size=8) | exact | st.none(), min_size=1, max_size=4)}),
+    st.fixed_dictionaries({"enum": st.lists(words | exact | st.none(), min_size=1, max_size=4)}),
 )
 
 
@@ -40,7 +45,7 @@ def _object(properties: dict[str, Any], optional: set[str]) -> dict[str, Any]:
 schemas = st.recursive(
     scalars,
     lambda inner: st.one_of(
-        st.builds(_object, st.dictionaries(st.text(max_size=6), inner, max_size=4), st.sets(st.text(max_size=6))),
+        st.builds(_object, st.dictionaries(words, inner, max_size=4), st.sets(words)),
         st.fixed_dictionaries({"type": st.just("array"), "items": inner, "maxItems": st.integers(0, 3)}),
         st.fixed_dictionaries({"anyOf": st.lists(inner, min_size=1, max_size=3)}),
     ),
@@ -90,6 +95,25 @@ def test_what_a_random_model_finishes_is_valid(tiny: Engine, schema: dict[str, A
 def test_most_of_them_were_finished() -> None:
     """Or the test before would show nothing."""
     assert ended["tiny"] >= 40
+
+
+def test_sure_text_gets_no_space_before_it(tmp_path: Path) -> None:
+    """As SentencePiece puts before every text, and here would in the middle of a string."""
+    tokenizer = from_folder(tmp_path, described("llama2"), eos_token="</s>")
+    schemas = JsonSchemas(tokenizer)
+    for last in "cd":
+        constraint, data = schemas.constraint({"enum": ["ab c fire", "ab d fire"]}), b""
+        while not (mask := constraint.allowed())[list(tokenizer.eos_ids)].any():
+            token = next(id for id in reversed(mask.nonzero()[0].tolist()) if not _misses(data, id, tokenizer, last))
+            constraint.accept(token)
+            data += tokenizer.token_bytes(token)
+        assert json.loads(data) == f"ab {last} fire"
+
+
+def _misses(data: bytes, token: int, tokenizer: Tokenizer, last: str) -> bool:
+    """Whether the text would go the other of the two ways with this token."""
+    other = {"c": b"ab d", "d": b"ab c"}[last]
+    return other in data + tokenizer.token_bytes(token)
 
 
 @pytest.mark.slow
@@ -149,6 +173,12 @@ def test_a_schema_that_becomes_too_complex_ends_its_own_answer_only(tiny: Engine
     with pytest.raises(InvalidSchema, match=r"too complex|max is"):
         list(run)
     assert answer(tiny, {"const": "a"}) == ('"a"', "stop")
+
+
+def test_characters_that_no_token_has_are_refused(model_path: Path) -> None:
+    """The default model has no token with the first byte of these planes."""
+    with Engine.load(model_path, context=256) as engine, pytest.raises(InvalidSchema, match=r"no token$"):
+        list(engine.chat(ASKED, Sampling(), schema={"const": "fire \U00050000"}))
 
 
 @pytest.mark.parametrize("depth", [500, 5000])
