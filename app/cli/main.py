@@ -18,6 +18,7 @@ from app.cli.bench import bench
 from app.cli.check import check
 from app.cli.doctor import doctor
 from app.cli.export import export
+from app.cli.import_chats import import_chats
 from app.cli.key import key
 from app.cli.models import models
 from app.cli.options import debug_option, wants_debug
@@ -46,7 +47,7 @@ def fireside(context: click.Context) -> None:
         context.invoke(serve)
 
 
-for command in (serve, ask, models, pull, rm, export, key, backup, restore, check, doctor, bench):
+for command in (serve, ask, models, pull, rm, export, import_chats, key, backup, restore, check, doctor, bench):
     fireside.add_command(command)
 
 

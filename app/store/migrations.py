@@ -219,3 +219,8 @@ def add_api_keys(db: Database) -> None:
             revoked_at TEXT
         )""")
     db.execute("CREATE UNIQUE INDEX api_keys_by_name ON api_keys (name) WHERE revoked_at IS NULL")
+
+
+@migrations()
+def index_external_ids(db: Database) -> None:
+    db.execute("CREATE INDEX conversations_by_external_id ON conversations (external_id) WHERE external_id IS NOT NULL")

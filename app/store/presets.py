@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from app.store.errors import NotFound, StoreError
-from app.store.ids import IdSource
+from app.store.ids import IdSource, decode
 from app.store.records import Preset
 from app.store.text import now, storable, to_json
 from engine.sampling import Sampling
@@ -102,6 +102,26 @@ class Presets:
                 number += 1
                 free = f"{name[: MAX_NAME - len(str(number)) - 1]} {number}"
             return self.save(free, settings)
+
+    def restore(self, preset: Preset) -> str:
+        """Bring a preset from another data folder, with its id if that is free; the id it has here.
+
+        One that is here already stays as it is, and one with the same name and settings stands for it. Raises as `add`.
+        """
+        name, settings = _name(preset.name), plain_settings(preset.settings)
+        with self._database.write() as db:
+            if list(db.query("SELECT 1 FROM presets WHERE id = ?", [preset.id])):
+                return preset.id
+            holder = self._named(db, name)
+            if holder and holder.settings == settings:
+                return holder.id
+            if holder or decode(preset.id) is None:
+                return self.add(name, settings).id
+            db.execute(
+                "INSERT INTO presets (id, name, settings, created_at, updated_at) VALUES (?, ?, ?, ?, ?)",
+                (preset.id, name, to_json(settings), storable(preset.created_at), storable(preset.updated_at)),
+            )
+            return preset.id
 
     def duplicate(self, id: str) -> Preset:
         """A copy to change, also of a built-in one. Raises NotFound."""

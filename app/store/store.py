@@ -15,6 +15,7 @@ from app.store.database import Database
 from app.store.errors import HomeNotWritable, StoreError
 from app.store.events import Events
 from app.store.ids import IdSource
+from app.store.imports import Imports
 from app.store.keys import Keys
 from app.store.lock import HomeLock
 from app.store.messages import Messages
@@ -57,6 +58,7 @@ class Store:
             for table in ("conversations", "messages", "events", "api_keys"):
                 ids.seen(next(iter(db.query(f"SELECT max(id) AS id FROM {table}")))["id"])
         self.recovered = self.messages.interrupt()
+        self.imports = Imports(database, ids, self.presets)
         # The log is in its folder for good, or its absence would later be taken for a loss.
         flush(home)
         lock.use_wal(True)

@@ -4,18 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
 
 from app.store import Conversation, Message, Preset, Store
+from app.store.records import column_names
 
 
 @dataclass(frozen=True, slots=True)
 class Chat:
-    """messages: of every branch, those in the trash left out; a parent stands before what follows it."""
+    """messages: of every branch, those in the trash left out; a parent stands before what follows it.
+
+    left_out: of one that is read from a file, what of it has no place here, in words.
+    """
 
     conversation: Conversation
     messages: tuple[Message, ...]
     tags: tuple[str, ...] = ()
     preset: Preset | None = None
+    left_out: tuple[str, ...] = ()
 
     @property
     def path(self) -> list[Message]:
@@ -53,3 +60,76 @@ def collect(store: Store, ids: Iterable[str]) -> Iterator[Chat]:
         conversation = store.conversations.get(id)
         preset = None if conversation.preset_id is None else store.presets.get(conversation.preset_id)
         yield Chat(conversation, tuple(store.messages.tree(id)), tuple(store.conversations.tags(id)), preset)
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """A conversation of a file that is not imported. what: its title or place in the file."""
+
+    what: str
+    why: str
+
+
+def new_conversation(source: str, external_id: str, /, **columns: Any) -> Conversation:
+    """A conversation of a file. source: the format, which keeps its ids apart from those of others."""
+    start = iso(None)
+    values: dict[str, Any] = dict.fromkeys(column_names(Conversation)) | {
+        "id": external_id,
+        "external_id": f"{source}:{external_id}",
+        "title": "",
+        "created_at": start,
+        "updated_at": columns.get("created_at", start),
+        "pinned": False,
+        "archived": False,
+        "system_prompt": "",
+        "settings": {},
+        "context_policy": "drop_oldest",
+        "title_by": "user",
+    }
+    return Conversation(**values | columns)
+
+
+def new_message(conversation: Conversation, external_id: str, /, **columns: Any) -> Message:
+    """A message of a file; role, content and parent_id, an id of the same file, are among the columns."""
+    values: dict[str, Any] = dict.fromkeys(column_names(Message)) | {
+        "id": external_id,
+        "external_id": external_id,
+        "conversation_id": conversation.id,
+        "content": "",
+        "created_at": conversation.created_at,
+        "status": "complete",
+        "settings": {},
+        "engine": {},
+        "edited": False,
+        "extra": {},
+    }
+    return Message(**values | columns)
+
+
+def iso(seconds: object) -> str:
+    """Seconds since 1970 as the store writes a time; the beginning of 1970 for what is no such number."""
+    try:
+        time = datetime.fromtimestamp(float(seconds), UTC)  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError, OSError):
+        time = datetime.fromtimestamp(0, UTC)
+    return time.isoformat(timespec="milliseconds")
+
+
+def seconds(value: object) -> float | None:
+    """A time of a file, a number or ISO 8601, in seconds since 1970; None for anything else."""
+    try:
+        if isinstance(value, str):
+            time = datetime.fromisoformat(value)
+            value = (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()
+        elif isinstance(value, bool):
+            return None
+        number = float(value)  # type: ignore[arg-type]
+        datetime.fromtimestamp(number, UTC)
+    except (TypeError, ValueError, OverflowError, OSError):
+        return None
+    return number
+
+
+def text_of(value: object) -> str:
+    """The value if it is text, else nothing."""
+    return value if isinstance(value, str) else ""

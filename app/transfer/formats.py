@@ -1,12 +1,25 @@
-"""The formats that conversations are exported in. A new one is a file beside this one, and a line here."""
+"""The formats that conversations are exported in and imported from. A new one is a file beside this one, and a line
+here.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
-from app.transfer import fireside_json, html, llama_cpp, markdown, openai_messages, sharegpt, text
-from app.transfer.chat import Chat
+from app.transfer import (
+    chatgpt,
+    fireside_json,
+    html,
+    llama_cpp,
+    markdown,
+    openai_messages,
+    sharegpt,
+    text,
+)
+from app.transfer.chat import Chat, Skipped
+from app.transfer.source import Source
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,3 +49,25 @@ FORMATS = {
         Format("preferences", "ShareGPT preference pairs", "json", "application/json", sharegpt.write_preferences),
     )
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """A format that is read. recognises: whether a JSON value is of it. read: the conversations in the values of a
+    file. lines: whether the values are the lines of the file instead of a JSON array's; None: either.
+    """
+
+    label: str
+    recognises: Callable[[dict[str, Any]], bool]
+    read: Callable[[Iterable[Any], Source], Iterator[Chat | Skipped]]
+    lines: bool | None = False
+
+
+# In this order: a file has the first format that recognises one of its values.
+READERS = (
+    Reader("Fireside", fireside_json.recognises, fireside_json.read),
+    Reader("ChatGPT", chatgpt.recognises, chatgpt.read),
+    Reader("llama.cpp's page", llama_cpp.recognises, llama_cpp.read, lines=True),
+    Reader("ShareGPT", sharegpt.recognises, sharegpt.read, lines=None),
+    Reader("OpenAI messages", openai_messages.recognises, openai_messages.read, lines=None),
+)

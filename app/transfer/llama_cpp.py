@@ -7,11 +7,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from datetime import datetime
-from typing import Any
+from typing import Any, get_args
 
 from app.store import Message
-from app.transfer.chat import Chat
+from app.store.records import Status
+from app.transfer.chat import Chat, Skipped, iso, new_conversation, new_message, seconds, text_of
+from app.transfer.source import MAX_WEIGHT, ImportRefused, Source
+from app.transfer.tree import arranged, newest_leaf
+
+SOURCE = "llama.cpp"
 
 HARNESS = "fireside"
 TIMINGS = {
@@ -83,3 +89,118 @@ def _line(message: dict[str, Any]) -> dict[str, Any]:
 
 def _milliseconds(time: str) -> int:
     return round(datetime.fromisoformat(time).timestamp() * 1000)
+
+
+def recognises(value: dict[str, Any]) -> bool:
+    """Whether a line begins a session."""
+    return value.get("type") == "session" and isinstance(value.get("id"), str)
+
+
+def read(values: Iterable[Any], source: Source) -> Iterator[Chat | Skipped]:
+    """The sessions of a file; lines of an unknown type are left aside."""
+    session: dict[str, Any] = {}
+    messages: dict[str, dict[str, Any]] = {}
+    generations: dict[str, dict[str, Any]] = {}
+    weight = 0
+    for value in values:
+        if not isinstance(value, dict):
+            continue
+        if recognises(value):
+            if session:
+                yield _chat(session, messages, generations)
+            session, messages, generations, weight = value, {}, {}, 0
+        message, id = value.get("message"), value.get("id")
+        if value.get("type") == "message" and isinstance(message, dict) and isinstance(message.get("id"), str):
+            messages[message["id"]] = message
+            weight += len(text_of(message.get("content"))) + 1000
+            if weight > MAX_WEIGHT:
+                raise ImportRefused(f"{source.name:.100} has a chat that needs more than {MAX_WEIGHT >> 20} MB")
+        elif value.get("type") == "generation" and isinstance(id, str) and id in messages:
+            generations[id] = value
+    if session:
+        yield _chat(session, messages, generations)
+
+
+def _chat(
+    session: dict[str, Any], messages: dict[str, dict[str, Any]], generations: dict[str, dict[str, Any]]
+) -> Chat | Skipped:
+    times = {id: _seconds(message.get("timestamp")) for id, message in messages.items()}
+    parents = {id: parent if isinstance(parent := message.get("parent"), str) else None
+               for id, message in messages.items()}  # fmt: skip
+    changed = _seconds(session.get("lastModified"))
+    known = [time for time in times.values() if time is not None]
+    conversation = new_conversation(
+        SOURCE,
+        session["id"],
+        title=text_of(session.get("name")),
+        created_at=iso(min(known, default=changed)),
+        updated_at=iso(changed),
+        pinned=session.get("pinned") is True,
+    )
+    system: list[str] = []
+    found: list[Message] = []
+    # Of each line: the message that it is, or for the root and a system prompt the one above it, which is none.
+    above: dict[str | None, str | None] = {None: None}
+    tools = 0
+    for id, parent in arranged(parents, times):
+        message = messages[id]
+        role, content = message.get("role"), text_of(message.get("content"))
+        above[id] = above[parent]
+        if message.get("type") == "root":
+            continue
+        if role == "system":
+            system += [content] if content and content not in system else []
+        elif role in ("user", "assistant"):
+            found.append(_read_message(conversation, message, above[parent], times[id], generations.get(id, {})))
+            above[id] = id
+        else:
+            tools += 1
+    current = session.get("currNode")
+    shown = above.get(current) if isinstance(current, str) else None
+    leaf = shown or newest_leaf([(message.id, message.parent_id) for message in found])
+    if not found and not system:
+        return Skipped(conversation.title or conversation.id, "it has no messages")
+    left_out = (f"{tools} results of tools",) if tools else ()
+    conversation = replace(conversation, current_message_id=leaf, system_prompt="\n\n".join(system))
+    return Chat(conversation, tuple(found), left_out=left_out)
+
+
+def _read_message(
+    conversation: Any, message: dict[str, Any], parent: str | None, time: float | None, generation: dict[str, Any]
+) -> Message:
+    columns: dict[str, Any] = {}
+    timings = message.get("timings")
+    for name, column in TIMINGS.items():
+        number = timings.get(name) if isinstance(timings, dict) else None
+        if isinstance(number, int | float) and not isinstance(number, bool) and 0 <= number < 2**53:
+            columns[column] = float(number) if name.endswith("_ms") else int(number)
+    raw = {name: message[name] for name in ("toolCalls", "toolCallId", "extra") if message.get(name)}
+    if message.get("role") == "assistant":
+        columns["reasoning"] = text_of(message.get("reasoningContent")) or text_of(message.get("thinking")) or None
+        columns["model"] = text_of(message.get("model")) or None
+    checks: dict[str, Any] = {
+        "status": lambda each: each in get_args(Status) and each != "streaming",
+        "finish_reason": lambda each: isinstance(each, str),
+        "model_digest": lambda each: isinstance(each, str),
+        "settings": lambda each: isinstance(each, dict),
+        "seed": lambda each: isinstance(each, int) and abs(each) < 2**63,
+        "engine": lambda each: isinstance(each, dict),
+        "edited": lambda each: isinstance(each, bool),
+    }
+    columns |= {name: generation[name] for name in GENERATION if name in generation and checks[name](generation[name])}
+    return new_message(
+        conversation,
+        message["id"],
+        parent_id=parent,
+        role=message["role"],
+        content=text_of(message.get("content")),
+        created_at=conversation.created_at if time is None else iso(time),
+        extra={"imported": raw} if raw else {},
+        **columns,
+    )
+
+
+def _seconds(milliseconds: object) -> float | None:
+    if isinstance(milliseconds, bool) or not isinstance(milliseconds, int | float):
+        return None
+    return seconds(milliseconds / 1000)

@@ -7,9 +7,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 from app.store import Message
-from app.transfer.chat import Chat
+from app.transfer.chat import Chat, Skipped, text_of
+from app.transfer.source import Source
+from app.transfer.turns import Turn, chat_of
+
+SOURCE = "openai"
+ROLES = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
 
 
 def write(chats: Iterable[Chat], all_branches: bool = False) -> Iterator[str]:
@@ -40,3 +46,29 @@ def messages(chat: Chat, branch: Sequence[Message]) -> list[dict[str, str]]:
     if chat.conversation.system_prompt:
         found.insert(0, {"role": "system", "content": chat.conversation.system_prompt})
     return found
+
+
+def recognises(value: dict[str, Any]) -> bool:
+    """Whether a value has `messages` with roles."""
+    given = value.get("messages")
+    return isinstance(given, list) and any(isinstance(each, dict) and "role" in each for each in given)
+
+
+def read(values: Iterable[Any], source: Source) -> Iterator[Chat | Skipped]:
+    """A conversation of each value; tool calls and their results are kept as they are beside the answer after them."""
+    for number, value in enumerate(values, 1):
+        if not isinstance(value, dict) or not recognises(value):
+            yield Skipped(f"number {number} of {source.stem}", "it has no messages")
+            continue
+        chat = chat_of(SOURCE, value["messages"], [_turn(each) for each in value["messages"] if isinstance(each, dict)])
+        yield chat if chat.messages else Skipped(f"number {number} of {source.stem}", "no one says anything in it")
+
+
+def _turn(message: dict[str, Any]) -> Turn:
+    role, content = ROLES.get(text_of(message.get("role")), "tool"), message.get("content")
+    parts = content if isinstance(content, list) else []
+    text = text_of(content) or "\n\n".join(text_of(each.get("text")) for each in parts if isinstance(each, dict))
+    if role == "assistant" and not text and message.get("tool_calls"):
+        role = "tool"
+    plain = isinstance(content, str) and message.keys() <= {"role", "content"}
+    return Turn(role, text, None if plain and role != "tool" else message)

@@ -9,10 +9,19 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from app.transfer.chat import Chat
+from app.transfer.chat import Chat, Skipped, text_of
 from app.transfer.openai_messages import lines, messages
+from app.transfer.source import Source
+from app.transfer.turns import Turn, chat_of
 
+SOURCE = "sharegpt"
 FROM = {"user": "human", "assistant": "gpt"}
+# What older collections call them, too.
+ROLES = {
+    **dict.fromkeys(("human", "user", "prompter"), "user"),
+    **dict.fromkeys(("gpt", "assistant", "bot", "chatgpt", "bing", "bard", "model"), "assistant"),
+    "system": "system",
+}
 
 
 def write(chats: Iterable[Chat], all_branches: bool = False) -> Iterator[str]:
@@ -53,3 +62,37 @@ def _array(entries: Iterable[dict[str, Any]]) -> Iterator[str]:
         yield separator + json.dumps(entry, ensure_ascii=False)
         separator = ",\n"
     yield "[]\n" if separator == "[\n" else "\n]\n"
+
+
+def recognises(value: dict[str, Any]) -> bool:
+    """Whether a value has `conversations`, or as in old collections `items`, of `from` and `value`."""
+    return any(isinstance(each, dict) and "from" in each and "value" in each for each in _given(value))
+
+
+def read(values: Iterable[Any], source: Source) -> Iterator[Chat | Skipped]:
+    """A conversation of each value; of a pair, the chosen answer is shown and the rejected one stands beside it."""
+    for number, value in enumerate(values, 1):
+        if not isinstance(value, dict) or not (recognises(value) or isinstance(value.get("chosen"), dict)):
+            yield Skipped(f"number {number} of {source.stem}", "it has no `conversations`")
+            continue
+        turns = [_read_turn(each) for each in _given(value) if isinstance(each, dict)]
+        if system := text_of(value.get("system")):
+            turns.insert(0, Turn("system", system))
+        chosen, rejected = value.get("chosen"), value.get("rejected")
+        other = None
+        if isinstance(chosen, dict):
+            turns.append(_read_turn(chosen))
+            other = text_of(rejected.get("value")) if isinstance(rejected, dict) else None
+        chat = chat_of(SOURCE, value, turns, other)
+        yield chat if chat.messages else Skipped(f"number {number} of {source.stem}", "no one says anything in it")
+
+
+def _given(value: dict[str, Any]) -> list[Any]:
+    given = value.get("conversations", value.get("items"))
+    return given if isinstance(given, list) else []
+
+
+def _read_turn(turn: dict[str, Any]) -> Turn:
+    role = ROLES.get(text_of(turn.get("from")).lower(), "tool")
+    content = turn.get("value")
+    return Turn(role, text_of(content), None if role != "tool" and isinstance(content, str) else turn)

@@ -1,0 +1,74 @@
+"""`fireside import`: conversations from files that other programs have written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from app.cli.options import debug_option, home_option
+from app.errors import AppError
+from app.home import data_folder
+
+if TYPE_CHECKING:
+    from app.store import Store
+    from app.transfer.importing import Report
+
+MAX_LINES = 20
+
+
+class NotAllImported(AppError):
+    """Some of the files were refused."""
+
+
+@click.command("import")
+@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--verbose", is_flag=True, help="Every conversation, not only those with something to tell.")
+@home_option
+@debug_option
+def import_chats(files: tuple[Path, ...], verbose: bool, home: Path | None) -> None:
+    """Add the conversations of other programs' exports, or of Fireside's own.
+
+    What a file is, is told by its content. A file is imported whole or not at all, and importing it again changes
+    nothing.
+    """
+    from app.store import Store
+    from app.transfer.source import ImportRefused
+
+    refused = []
+    with Store.open(data_folder(home)) as store:
+        for path in files:
+            try:
+                report = _import(store, path)
+            except ImportRefused as error:
+                refused.append(str(error))
+            else:
+                _tell(report, verbose)
+    if refused:
+        raise NotAllImported("; ".join(refused))
+
+
+def _import(store: Store, path: Path) -> Report:
+    from tqdm import tqdm
+
+    from app.transfer.importing import import_file
+
+    with tqdm(total=path.stat().st_size if path.is_file() else 0, desc=path.name[:40], unit="B", unit_scale=True,
+              leave=False, disable=None) as bar:  # fmt: skip
+
+        def show(done: int, total: int, conversations: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        return import_file(store, path, show)
+
+
+def _tell(report: Report, verbose: bool) -> None:
+    click.echo(report.summary)
+    lines = [line for line in report.lines if verbose or line.what == "skipped" or line.notes]
+    for line in lines if verbose else lines[:MAX_LINES]:
+        notes = f" ({'; '.join(line.notes)})" if line.notes else ""
+        click.echo(f"  {line.what}: {line.title or 'without a title':.80}{notes}")
+    if not verbose and len(lines) > MAX_LINES:
+        click.echo(f"  and {len(lines) - MAX_LINES:,} more: --verbose shows them")

@@ -1,0 +1,317 @@
+"""Conversations from elsewhere on their way into the database.
+
+A file is staged first: written whole, conversation by conversation, to a file of the data folder's `imports`. Only
+what is staged completely is added, in transactions of a few messages, so that others write in between. A process
+that dies while staging leaves nothing but a file that is removed at the next start; one that dies while adding has its
+staged file added to the end then. What is there already is known by its ids, here or elsewhere, so adding twice changes
+nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+import threading
+import time
+from base64 import b64decode, b64encode
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from app.store import cjk
+from app.store.backup import flush
+from app.store.conversations import MAX_TAG, MAX_TAGS, MAX_TITLE
+from app.store.errors import DiskRefused
+from app.store.ids import RANDOM_BITS, IdSource, decode
+from app.store.presets import Presets
+from app.store.records import JSON_COLUMNS, Conversation, Message, Preset, column_names
+from app.store.text import storable, to_json
+from app.store.tokens import TokenLog
+
+if TYPE_CHECKING:
+    from app.store.database import Database
+
+FOLDER = "imports"
+STAGED, PART = ".jsonl", ".part"
+BLOBS = ("token_ids", "token_logprobs")
+# Messages a transaction, and what is left to others between two: a few milliseconds each on a slow disk.
+PIECE = 50
+PIECE_CHARACTERS = 200_000
+PAUSE_SECONDS = 0.002
+
+# What an id that is kept nowhere here begins with in `external_id`.
+OWN = "fireside"
+TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+00:00")
+INTEGERS = 2**63
+CONVERSATION, MESSAGE = TypeAdapter(Conversation), TypeAdapter(Message)
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What adding a conversation did. new: it was not there before. added: messages."""
+
+    conversation_id: str
+    title: str
+    new: bool
+    added: int
+    in_trash: bool = False
+
+
+class Imports:
+    """Adds conversations from elsewhere to one database; finishes at once what an earlier process had staged."""
+
+    def __init__(self, database: Database, ids: IdSource, presets: Presets) -> None:
+        self._database = database
+        self._ids = ids
+        self._presets = presets
+        self._folder = database.path.parent / FOLDER
+        self._lock = threading.Lock()
+        for left in self._folder.glob(f"*{PART}"):
+            left.unlink()
+        for staged in sorted(self._folder.glob(f"*{STAGED}")):
+            try:
+                for _ in self._add_staged(staged):
+                    pass
+            except (ValueError, TypeError, KeyError) as error:
+                log.warning("an import cannot be finished, its file is kept as %s.damaged: %s", staged, error)
+                staged.replace(staged.with_name(f"{staged.name}.damaged"))
+
+    @contextmanager
+    def staging(self) -> Iterator[Staging]:
+        """A place for the conversations of one file; what is not committed at the end of the block is removed.
+
+        Imports wait for each other. Raises DiskRefused.
+        """
+        with self._lock:
+            path = self._folder / f"{self._ids.new()}{PART}"
+            try:
+                self._folder.mkdir(mode=0o700, exist_ok=True)
+                with path.open("x", encoding="utf-8", newline="\n") as file:
+                    yield Staging(path, file, self._add_staged)
+            except OSError as error:
+                raise DiskRefused(path, error) from None
+            finally:
+                path.unlink(missing_ok=True)
+
+    def add(
+        self,
+        conversation: Conversation,
+        messages: Sequence[Message],
+        tags: Sequence[str] = (),
+        preset: Preset | None = None,
+    ) -> Outcome:
+        """Add a conversation, or to the one of the same owner and id those messages that it lacks.
+
+        Ids and parents are those of the file; an id that was made by Fireside and is free stays, others are replaced
+        and kept as external ids. Parents come before what follows them. Nothing is added to one in the trash. The
+        current leaf moves only where nobody has gone on another way here.
+        """
+        with self._database.write() as db:
+            row = _present(db, conversation)
+            if row and row["deleted_at"]:
+                return Outcome(row["id"], row["title"], new=False, added=0, in_trash=True)
+            id = row["id"] if row else self._insert(db, conversation, tags, preset)
+            known: dict[str | None, str] = {}
+            for each in db.query("SELECT id, external_id FROM messages WHERE conversation_id = ?", [id]):
+                known |= {each["id"]: each["id"]} | ({each["external_id"]: each["id"]} if each["external_id"] else {})
+        ids: dict[str | None, str] = {}
+        for message in messages:
+            if here := known.get(message.external_id) or known.get(message.id):
+                ids[message.id] = here
+        missing = [message for message in messages if message.id not in ids]
+        added = 0
+        for piece in _pieces(missing):
+            time.sleep(PAUSE_SECONDS)
+            with self._database.write() as db:
+                if not list(db.query("SELECT 1 FROM conversations WHERE id = ?", [id])):
+                    break
+                rows = [self._message_row(db, message, id, ids) for message in piece]
+                columns = list(rows[0])
+                db.conn.executemany(
+                    f"INSERT INTO messages ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})",
+                    [list(values.values()) for values in rows],
+                )
+                added += len(piece)
+        if added or not row:
+            with self._database.write() as db:
+                _go_on(db, id, ids.get(conversation.current_message_id), conversation.updated_at)
+        return Outcome(id, row["title"] if row else conversation.title, new=row is None, added=added)
+
+    def _insert(self, db: Any, conversation: Conversation, tags: Sequence[str], preset: Preset | None) -> str:
+        id = self._kept(db, "conversations", conversation.id)
+        values = _row(replace(conversation, id=id, current_message_id=None, deleted_at=None))
+        if id != conversation.id:
+            values["external_id"] = values["external_id"] or f"{OWN}:{storable(conversation.id)}"
+        values["title"] = " ".join(values["title"].split())[:MAX_TITLE]
+        values["preset_id"] = self._presets.restore(preset) if preset else None
+        marks = ", ".join("?" * len(values))
+        db.execute(f"INSERT INTO conversations ({', '.join(values)}) VALUES ({marks})", list(values.values()))
+        for tag in tags[:MAX_TAGS]:
+            if tag := " ".join(storable(tag).split())[:MAX_TAG]:
+                db.execute("INSERT OR IGNORE INTO conversation_tags (conversation_id, tag) VALUES (?, ?)", [id, tag])
+        return id
+
+    def _message_row(self, db: Any, message: Message, chat: str, ids: dict[str | None, str]) -> dict[str, Any]:
+        """The row of a message, whose new id is added to `ids`."""
+        parent = ids.get(message.parent_id)
+        id = self._kept(db, "messages", message.id, after=parent or "")
+        ids[message.id] = id
+        values = _row(replace(message, id=id, conversation_id=chat, parent_id=parent, deleted_at=None))
+        if id != message.id:
+            values["external_id"] = values["external_id"] or storable(message.id)
+        return values | {"cjk": cjk.indexed(values["content"])}
+
+    def _kept(self, db: Any, table: str, id: str, after: str = "") -> str:
+        """This id if Fireside made it, nobody has it, and it sorts after that one; otherwise a new one."""
+        value = decode(id)
+        if value is None or value >> RANDOM_BITS > time.time() * 1000 or id <= after:
+            return self._ids.new()
+        if list(db.query(f"SELECT 1 FROM {table} WHERE id = ?", [id])):
+            return self._ids.new()
+        self._ids.seen(id)
+        return id
+
+    def _add_staged(self, path: Path) -> Iterator[Outcome]:
+        with path.open(encoding="utf-8", newline="\n") as file:
+            for line in file:
+                values = json.loads(line)
+                messages = [Message(**_with_blobs(each)) for each in values["messages"]]
+                preset = Preset(**values["preset"]) if values["preset"] else None
+                yield self.add(Conversation(**values["conversation"]), messages, values["tags"], preset)
+        path.unlink()
+
+
+class Staging:
+    """The conversations of one file before they are added."""
+
+    def __init__(self, path: Path, file: Any, add: Callable[[Path], Iterator[Outcome]]) -> None:
+        self._path = path
+        self._file = file
+        self._add = add
+
+    def put(
+        self,
+        conversation: Conversation,
+        messages: Sequence[Message],
+        tags: Sequence[str] = (),
+        preset: Preset | None = None,
+    ) -> None:
+        """Keep a conversation. ValueError for what cannot be stored, in one line; DiskRefused."""
+        _check(conversation, messages)
+        values = {
+            "conversation": asdict(conversation),
+            "messages": [_without_blobs(asdict(each)) for each in messages],
+            "tags": list(tags),
+            "preset": asdict(preset) if preset else None,
+        }
+        line = storable(json.dumps(values, ensure_ascii=False, allow_nan=False)) + "\n"
+        try:
+            self._file.write(line)
+        except OSError as error:
+            raise DiskRefused(self._path, error) from None
+
+    def commit(self) -> Iterator[Outcome]:
+        """Add them; what each one did. From the first step on they will be added, by the next start if need be."""
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        staged = self._path.with_suffix(STAGED)
+        self._path.rename(staged)
+        flush(staged.parent)
+        yield from self._add(staged)
+
+
+def _check(conversation: Conversation, messages: Sequence[Message]) -> None:
+    _check_types(CONVERSATION, conversation)
+    before: set[str | None] = {None}
+    for message in messages:
+        _check_types(MESSAGE, message)
+        if message.id in before:
+            raise ValueError(f"two of its messages have the id {message.id!r:.60}")
+        if message.parent_id not in before:
+            raise ValueError(f"what the message {message.id!r:.60} follows does not stand before it")
+        before.add(message.id)
+        TokenLog.resumed(message.token_ids or b"", message.token_logprobs or b"")
+    if conversation.current_message_id not in before:
+        raise ValueError("its last message is not among its messages")
+
+
+def _check_types(adapter: TypeAdapter[Any], record: Conversation | Message) -> None:
+    values = asdict(record)
+    try:
+        adapter.validate_python(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise ValueError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+    for name, value in values.items():
+        if name in ("created_at", "updated_at") and not TIME.fullmatch(value):
+            raise ValueError(f"{name} is no time: {value!r:.60}")
+        if isinstance(value, int) and abs(value) >= INTEGERS:
+            raise ValueError(f"{name} has more than 63 bits")
+
+
+def _present(db: Any, conversation: Conversation) -> dict[str, Any] | None:
+    """The row of the conversation, or of the one that was made of it."""
+    rows = db.query(
+        """SELECT * FROM conversations WHERE (external_id IN (:external, :own) OR id = :id) AND owner IS :owner
+           ORDER BY id LIMIT 1""",
+        {
+            "external": conversation.external_id,
+            "own": f"{OWN}:{conversation.id}",
+            "id": conversation.id,
+            "owner": conversation.owner,
+        },
+    )
+    return next(iter(rows), None)
+
+
+def _pieces(messages: Sequence[Message]) -> Iterator[list[Message]]:
+    piece: list[Message] = []
+    characters = 0
+    for message in messages:
+        piece.append(message)
+        characters += len(message.content)
+        if len(piece) == PIECE or characters > PIECE_CHARACTERS:
+            yield piece
+            piece, characters = [], 0
+    if piece:
+        yield piece
+
+
+def _go_on(db: Any, id: str, leaf: str | None, updated_at: str) -> None:
+    """Show the branch that ends in `leaf`, if that goes on from the one that is shown."""
+    db.execute("UPDATE conversations SET updated_at = max(updated_at, ?) WHERE id = ?", [updated_at, id])
+    db.execute(
+        """UPDATE conversations SET current_message_id = :leaf WHERE id = :id AND :leaf IS NOT NULL
+           AND (current_message_id IS NULL OR current_message_id IN (
+               WITH RECURSIVE above (id) AS (
+                   SELECT :leaf UNION
+                   SELECT parent_id FROM messages JOIN above USING (id) WHERE parent_id IS NOT NULL)
+               SELECT id FROM above))""",
+        {"id": id, "leaf": leaf},
+    )
+
+
+def _row(record: Conversation | Message) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for name in column_names(type(record)):
+        value = getattr(record, name)
+        if name in JSON_COLUMNS:
+            value = to_json(value)
+        values[name] = storable(value) if isinstance(value, str) else value
+    return values
+
+
+def _without_blobs(values: dict[str, Any]) -> dict[str, Any]:
+    return values | {name: b64encode(values[name]).decode("ascii") for name in BLOBS if values[name] is not None}
+
+
+def _with_blobs(values: dict[str, Any]) -> dict[str, Any]:
+    return values | {name: b64decode(values[name]) for name in BLOBS if values[name] is not None}

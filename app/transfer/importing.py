@@ -1,0 +1,161 @@
+"""Importing a file of conversations from elsewhere: all of it or nothing, and told what became of each."""
+
+from __future__ import annotations
+
+import re
+import zipfile
+import zlib
+from collections import Counter
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal
+
+from app.store import Store
+from app.store.imports import Staging
+from app.transfer.archive import check_members, open_member, open_zip
+from app.transfer.chat import Chat, Skipped
+from app.transfer.recognition import recognise
+from app.transfer.source import ImportCancelled, ImportRefused, Source
+
+# Bytes read, bytes in all, conversations so far.
+Progress = Callable[[int, int, int], None]
+What = Literal["imported", "extended", "already there", "skipped"]
+
+ZIP = b"PK\x03\x04"
+# ChatGPT's conversations are in one file, or since 2026 in numbered ones.
+CONVERSATIONS = re.compile(r"(?:.*/)?conversations(?:-\d+)?\.json")
+CHATS = re.compile(r".*\.jsonl?")
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """What became of one conversation. messages: how many were added. notes: why skipped, or what was left out."""
+
+    title: str
+    what: What
+    messages: int = 0
+    notes: tuple[str, ...] = ()
+    conversation_id: str | None = None
+
+
+@dataclass(slots=True)
+class Report:
+    """What became of a file."""
+
+    file: str
+    format: str = ""
+    lines: list[Line] = field(default_factory=list)
+
+    def count(self, what: What) -> int:
+        return sum(line.what == what for line in self.lines)
+
+    @property
+    def messages(self) -> int:
+        return sum(line.messages for line in self.lines)
+
+    @property
+    def summary(self) -> str:
+        """One line in words."""
+        counts = Counter(line.what for line in self.lines)
+        parts = [
+            f"{counts[what]:,} {what}" for what in ("imported", "extended", "already there", "skipped") if counts[what]
+        ]
+        return (
+            f"{self.file} ({self.format}): {', '.join(parts) or 'no conversations'}; {self.messages:,} messages added"
+        )
+
+
+def import_file(
+    store: Store,
+    path: Path,
+    progress: Progress = lambda done, total, conversations: None,
+    cancelled: Callable[[], bool] = lambda: False,
+    *,
+    owner: str | None = None,
+) -> Report:
+    """Add the conversations of a file of any format that is known; safe to call beside everything else.
+
+    owner: whose they become; only that owner's conversations are extended. `cancelled` is asked until the file has
+    been read; after that all of it is added. Raises ImportRefused, ImportCancelled, and DiskRefused.
+    """
+    report = Report(path.name)
+    with ExitStack() as opened:
+        done = conversations = 0
+
+        def advance(size: int) -> None:
+            nonlocal done
+            done += size
+            if cancelled():
+                raise ImportCancelled(f"{path.name:.100} was not imported: it was cancelled")
+            progress(min(done, total), total, conversations)
+
+        try:
+            sources, total = _sources(path, opened, lambda size: advance(size))
+            staging = opened.enter_context(store.imports.staging())
+            staged: list[tuple[str, ...]] = []
+            seen: set[tuple[str, str | None]] = set()
+            for source in sources:
+                kind, chats = recognise(source)
+                report.format = kind.label
+                for chat in chats:
+                    if isinstance(chat, Skipped):
+                        report.lines.append(Line(chat.what, "skipped", notes=(chat.why,)))
+                    elif (chat.conversation.id, chat.conversation.external_id) in seen:
+                        report.lines.append(Line(chat.conversation.title, "skipped", notes=("twice in the file",)))
+                    else:
+                        _put(staging, chat, owner, report, staged, seen)
+                    conversations += 1
+        except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+            raise ImportRefused(f"{path.name:.100} is a damaged zip ({error!s:.100})") from None
+        except OSError as error:
+            raise ImportRefused(f"cannot read {path} ({error.strerror or error})") from None
+        if not staged and not report.lines:
+            raise ImportRefused(f"{path.name:.100} has no conversations")
+        for outcome, left_out in zip(staging.commit(), staged, strict=True):
+            what: What = "imported" if outcome.new else "extended" if outcome.added else "already there"
+            notes = (*left_out, *(("it is in the trash",) if outcome.in_trash else ()))
+            report.lines.append(Line(outcome.title, what, outcome.added, notes, outcome.conversation_id))
+        progress(total, total, conversations)
+    return report
+
+
+def _put(
+    staging: Staging,
+    chat: Chat,
+    owner: str | None,
+    report: Report,
+    staged: list[tuple[str, ...]],
+    seen: set[tuple[str, str | None]],
+) -> None:
+    try:
+        staging.put(replace(chat.conversation, owner=owner), chat.messages, chat.tags, chat.preset)
+    except ValueError as error:
+        report.lines.append(Line(chat.conversation.title, "skipped", notes=(f"cannot be stored: {error}",)))
+    else:
+        staged.append(chat.left_out)
+        seen.add((chat.conversation.id, chat.conversation.external_id))
+
+
+def _sources(path: Path, opened: ExitStack, advance: Callable[[int], None]) -> tuple[list[Source], int]:
+    """The files with conversations, and their bytes."""
+    with path.open("rb") as file:
+        is_zip = file.read(len(ZIP)) == ZIP
+    if not is_zip:
+        return [Source(path.name, lambda: path.open("rb"), advance)], path.stat().st_size
+    archive = opened.enter_context(open_zip(path))
+    files = [member for member in archive.infolist() if not member.is_dir()]
+    members = [member for member in files if CONVERSATIONS.fullmatch(member.filename)]
+    members = sorted(
+        members or [member for member in files if CHATS.fullmatch(member.filename)], key=lambda m: m.filename
+    )
+    if not members:
+        nested = any(member.filename.lower().endswith(".zip") for member in files)
+        why = "only another zip: unpack that, then import it" if nested else "no file with conversations"
+        raise ImportRefused(f"{path.name:.100} has {why}")
+    check_members(path, members)
+    sources = [
+        Source(member.filename, lambda member=member: open_member(archive, member), advance) for member in members
+    ]
+    return sources, sum(member.file_size for member in members)
