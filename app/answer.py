@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from hashlib import blake2b
 from typing import Any, Protocol
 
-from app.backend import Backend, BackendRun
-from app.context import ANSWER_SHARE, CONTEXT_FROM, OUT_OF_CONTEXT, Sight, TokenCounts, see
+from app.backend import AnswerInterrupted, Backend, BackendRun
+from app.context import ANSWER_SHARE, CONTEXT_FROM, OUT_OF_CONTEXT, Sight, TokenCounts, count_tokens, see
 from app.errors import AppError
 from app.live import THOUGHT_MS, LiveRun
 from app.saver import SAVE_TOKENS, Saver
@@ -99,13 +99,15 @@ class Answer(threading.Thread):
         except ContextOverflow as overflow:
             self._extra |= {OUT_OF_CONTEXT: True}
             status, error = "error", f"{overflow}. The model does not see this message from now on."
+        except AnswerInterrupted as cut:
+            status, error = live.cancelled or "interrupted", str(cut)
         except (EngineError, AppError) as failure:
             # Whoever cancels may also close the engine under the run.
             status, error = live.cancelled or "error", " ".join(str(failure).split())
         except Exception as failure:
             log.exception("the answer %s ended unexpectedly", live.message_id)
             status, error = "error", " ".join(f"unexpected {type(failure).__name__}: {failure}".split())
-        self.finish(status, error if status == "error" else None)
+        self.finish(status, error if status in ("error", "interrupted") else None)
 
     def finish(self, status: Status, error: str | None) -> None:
         """Save the answer as it will stay and end the live run."""
@@ -141,18 +143,18 @@ class Answer(threading.Thread):
         if continued is None:
             sight = self._see(backend)
             run = backend.chat(sight.prompt, sampling)
-            self._extra[PROMPT_DIGEST] = _digest(run.prompt)
-        elif tokens and continued.model_digest == backend.info.digest:
+            self._extra |= _digest(run.prompt)
+        elif tokens and continued.model_digest == backend.info.digest and not backend.info.remote:
             sight = self._see(backend, answer_tokens=len(tokens), room=1)
             run = backend.chat(sight.prompt, sampling, answer=tokens)
             self._extra[CONTINUED_AT] = [*continued.extra.get(CONTINUED_AT, ()), len(tokens)]
         else:
-            sight = self._see(backend, answer_tokens=len(backend.tokenize(continued.content)))
+            sight = self._see(backend, answer_tokens=count_tokens(backend, continued.content))
             begun = {"role": "assistant", "content": continued.content}
             if continued.reasoning:
                 begun["reasoning_content"] = continued.reasoning
             run = backend.chat([*sight.prompt, begun], sampling)
-            self._extra |= {WITHOUT_TOKENS: len(continued.content), PROMPT_DIGEST: _digest(run.prompt)}
+            self._extra |= {WITHOUT_TOKENS: len(continued.content)} | _digest(run.prompt)
             self.live.attach(run, backend.info, from_text=True)
             return run
         if sight.begins:
@@ -188,6 +190,9 @@ class Answer(threading.Thread):
         return None
 
 
-def _digest(prompt: Sequence[int]) -> str:
-    """Of a prompt's token ids, so that it can be told later whether it is made again."""
-    return blake2b(b"".join(id.to_bytes(4, "little") for id in prompt), digest_size=16).hexdigest()
+def _digest(prompt: Sequence[int]) -> dict[str, str]:
+    """Of a prompt's token ids, so that it can be told later whether it is made again; nothing where none are known."""
+    if not prompt:
+        return {}
+    digest = blake2b(b"".join(id.to_bytes(4, "little") for id in prompt), digest_size=16).hexdigest()
+    return {PROMPT_DIGEST: digest}

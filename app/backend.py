@@ -5,10 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
-from engine import EngineInfo, Sampling, Stats, Step
+from engine import EngineError, EngineInfo, Sampling, Stats, Step
 from engine.text import Shown
 
 Message = Mapping[str, str]
+
+
+class AnswerInterrupted(EngineError):
+    """What computed the answer was lost in the middle of it; what there is can be continued."""
+
+
+class NoTokenizer(EngineError):
+    """The backend cannot tell tokens, so that their number can only be estimated."""
 
 
 class BackendRun(Protocol):
@@ -63,9 +71,13 @@ class Backend(Protocol):
         """Continue a text or token ids without a chat template; raises EngineError before any step."""
         ...
 
-    def chat_tokens(self, messages: Sequence[Message]) -> list[int]: ...
+    def chat_tokens(self, messages: Sequence[Message]) -> list[int]:
+        """The prompt of a conversation; raises NoTokenizer."""
+        ...
 
-    def tokenize(self, text: str) -> list[int]: ...
+    def tokenize(self, text: str) -> list[int]:
+        """Raises NoTokenizer."""
+        ...
 
     def detokenize(self, tokens: Sequence[int]) -> str:
         """Raises InvalidPrompt for ids outside the vocabulary."""

@@ -26,7 +26,7 @@ from app.store.presets import plain_settings
 from app.store.records import ContextPolicy
 from app.store.text import storable
 from app.titles import title_of
-from engine import ContextOverflow, Sampling
+from engine import EngineError, Sampling
 
 __all__ = [
     "MAX_CHARACTERS",
@@ -208,8 +208,9 @@ class Chats:
         }
         try:
             return see(path, backend=self._backend(), **arguments)
-        except ContextOverflow:
-            # The last turn alone is too long; which older ones were dropped is still true.
+        except EngineError:
+            # The last turn alone is too long, or an engine elsewhere does not answer; which older ones were dropped is
+            # still true.
             return see(path, backend=None, **arguments)
 
     def stop(self, conversation_id: str) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Literal
 
-from app.backend import Backend
+from app.backend import Backend, NoTokenizer
 from app.store import Message
 from app.store.records import ContextPolicy
 from engine import ContextOverflow
@@ -31,6 +31,9 @@ MESSAGE_TOKENS = 8
 PROMPT_TOKENS = 512
 # Counts are of use while their conversation is: a long one has a thousand messages.
 MAX_COUNTS = 20_000
+# Where no tokenizer is at hand: fewer bytes than a token of text has in most languages, so that rather too many are
+# counted.
+ESTIMATED_BYTES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +62,7 @@ class TokenCounts:
         # Content only ever grows, when an answer is continued.
         key = (backend.info.digest, message.id, len(message.content))
         if (count := self._counts.get(key)) is None:
-            count = len(backend.tokenize(message.content))
+            count = count_tokens(backend, message.content)
             if len(self._counts) >= MAX_COUNTS:
                 self._counts.clear()
             self._counts[key] = count
@@ -103,7 +106,7 @@ def see(
 
     def counted(cut: int) -> Sight:
         sight = _cut(system_prompt, turns, cut, out, None)
-        return _cut(system_prompt, turns, cut, out, len(backend.chat_tokens(sight.prompt)))
+        return _cut(system_prompt, turns, cut, out, _prompt_tokens(backend, sight.prompt))
 
     # From the newest on, no further than what can fit: the cost does not grow with the conversation.
     sizes: list[int] = []
@@ -127,6 +130,21 @@ def see(
     if (sight.tokens or 0) > limit:
         raise ContextOverflow((sight.tokens or 0) + answer_tokens + 1, backend.info.context)
     return sight
+
+
+def count_tokens(backend: Backend, text: str) -> int:
+    """Tokens of a text; an estimate where the backend has no tokenizer."""
+    try:
+        return len(backend.tokenize(text))
+    except NoTokenizer:
+        return -(-len(text.encode("utf-8", "replace")) // ESTIMATED_BYTES)
+
+
+def _prompt_tokens(backend: Backend, prompt: Sequence[Mapping[str, str]]) -> int:
+    try:
+        return len(backend.chat_tokens(prompt))
+    except NoTokenizer:
+        return sum(count_tokens(backend, message["content"]) + MESSAGE_TOKENS for message in prompt)
 
 
 def left_out(path: Sequence[Message]) -> dict[str, Reason]:

@@ -41,7 +41,9 @@ class LiveRun:
         self._thought_since: float | None = None
         self._thought_ms = float(continued.extra.get(THOUGHT_MS) or 0) if continued else 0.0
         self._tokens = _tokens(continued)
-        self._saved_tokens = self._begun_tokens = len(self._tokens)
+        self._begun_tokens = len(self._tokens)
+        # Steps, each of a token, or of several where an engine elsewhere does not tell them.
+        self._pieces = self._saved_pieces = 0
         self._begun_characters = len(self._text) + len(self._reasoning)
         self._finish_reason: FinishReason | None = None
 
@@ -121,7 +123,7 @@ class LiveRun:
         with self._changed:
             if from_text:
                 self._continued, self._tokens = None, TokenLog()
-                self._saved_tokens = self._begun_tokens = 0
+                self._begun_tokens = 0
             elif self._continued:
                 # The text may have ended in half a character, which the next token completes.
                 self._reasoning, self._text = run.begun
@@ -131,17 +133,18 @@ class LiveRun:
             run.cancel()
 
     def push(self, step: Step) -> int:
-        """Take in a step; how many tokens are not saved yet."""
+        """Take in a step; how many are not saved yet."""
         with self._changed:
             if step.token is not None:
                 self._tokens.append(step.token, step.logprob, step.top)
+            self._pieces += 1
             self._text += storable(step.text)
             self._reasoning += storable(step.reasoning)
             if step.reasoning:
                 self._time_thought()
             self._finish_reason = step.finish_reason
             self._changed.notify_all()
-            return len(self._tokens) - self._saved_tokens
+            return self._pieces - self._saved_pieces
 
     def finish(self, error: str | None = None) -> None:
         """The answer has ended and is saved."""
@@ -151,15 +154,14 @@ class LiveRun:
             self._changed.notify_all()
 
     def unsaved(self) -> tuple[int, dict[str, Any]] | None:
-        """How many tokens there are and all that is known as columns of `messages`; None if that is saved."""
+        """How many steps there were and all that is known as columns of `messages`; None if that is saved."""
         with self._changed:
-            tokens = len(self._tokens)
-            return (tokens, self.columns()) if tokens > self._saved_tokens else None
+            return (self._pieces, self.columns()) if self._pieces > self._saved_pieces else None
 
-    def saved(self, tokens: int) -> None:
-        """So many tokens are in the store."""
+    def saved(self, pieces: int) -> None:
+        """So many steps are in the store."""
         with self._changed:
-            self._saved_tokens = max(tokens, self._saved_tokens)
+            self._saved_pieces = max(pieces, self._saved_pieces)
 
     def columns(self) -> dict[str, Any]:
         """All that is known, as columns of `messages`."""

@@ -23,8 +23,8 @@ class ModelUnavailable(AppError):
     """There is no model to answer: it could not be fetched or loaded, or is not ready yet."""
 
 
-class _Closing(Exception):
-    """Raised inside the loader's progress callback to end a load that nobody waits for."""
+class Closing(Exception):
+    """Raised inside a load that nobody waits for, to end it."""
 
 
 class Loader(Protocol):
@@ -120,10 +120,8 @@ class Models:
 
     def _run(self) -> None:
         try:
-            path = self._find()
-            self._set("loading", 0, _bytes(path), f"loading {self._name}")
-            backend = self._loader(path, on_progress=self._loading)
-        except (FetchCancelled, _Closing):
+            backend = self._obtain()
+        except (FetchCancelled, Closing):
             self._fail(CLOSING)
         except (WeightsError, EngineError) as error:
             self._fail(str(error))
@@ -136,6 +134,12 @@ class Models:
                 self._state = ModelState("ready", self._name, message=f"{self._name} is ready")
                 self._changed.notify_all()
 
+    def _obtain(self) -> Backend:
+        """Find, fetch and load; raises Closing or FetchCancelled once nobody waits for it."""
+        path = self._find()
+        self._set("loading", 0, _bytes(path), f"loading {self._name}")
+        return self._loader(path, on_progress=self._loading)
+
     def _find(self) -> Path:
         return weights.obtain(weights.resolve(self._name), self._models_dir, self._downloading, cancel=self._cancel)
 
@@ -145,7 +149,7 @@ class Models:
 
     def _loading(self, fraction: float) -> None:
         if self._cancel.is_set():
-            raise _Closing
+            raise Closing
         with self._changed:
             self._state = replace(self._state, done_bytes=int(fraction * self._state.total_bytes))
 

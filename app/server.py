@@ -73,20 +73,24 @@ def serve(
     on_start: Callable[[Models], None] = lambda models: None,
     loader: Callable[..., Backend] = Engine.load,
     kv_bytes: int = 0,
+    remote: Models | None = None,
 ) -> int:
     """Serve until SIGINT or SIGTERM; the exit code. Answers under way are saved at the end.
 
     listener: from app.listener, closed at the end. on_start: is given the models once they are started, to show how
     far they are. loader: makes the backend from the model's file. kv_bytes: how much of keys and values is kept in the
-    data folder over a restart; if any, the loader is given `kv_files`. Raises StoreError if the data folder cannot be
+    data folder over a restart; if any, the loader is given `kv_files`. remote: an engine elsewhere, in place of a
+    model of this process. Raises StoreError if the data folder cannot be
     used.
     """
     with ExitStack() as closing:
         closing.callback(listener.close)
         store = Store.open(home)
-        if kv_files := open_kv(store, kv_bytes):
-            loader = partial(loader, kv_files=kv_files)
-        models = Models(models_dir, model, loader=loader)
+        models = remote
+        if models is None:
+            if kv_files := open_kv(store, kv_bytes):
+                loader = partial(loader, kv_files=kv_files)
+            models = Models(models_dir, model, loader=loader)
         # Closed after the store: a model that is slow to end must not keep what was said from the disk.
         closing.callback(models.close)
         closing.enter_context(store)

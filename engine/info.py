@@ -19,6 +19,7 @@ class EngineInfo:
     are computed. digest: SHA-256 of the model's files. version: Fireside's. reasoning: whether it thinks before it
     answers (engine.reasoning). recommended: the sampling its authors advise, by the names of `Sampling`; what they
     say nothing about is not in it. ignored: a line for each piece of their advice that cannot be followed, and why.
+    remote: address of the server that computes, where that is another one; it has no token ids to go on from.
     """
 
     name: str
@@ -37,6 +38,7 @@ class EngineInfo:
     reasoning: bool = False
     recommended: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     ignored: tuple[str, ...] = ()
+    remote: str = ""
 
 
 def installed_version() -> str:

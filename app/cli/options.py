@@ -61,6 +61,12 @@ quantize_option = click.option(
     type=click.Choice(("int4", "int8")),
     help="Run a model whose files hold 16 or 32 bits a number in fewer: less memory, more speed, less exact.",
 )
+engine_option = click.option(
+    "--engine",
+    metavar="URL",
+    help="Have another server answer that speaks OpenAI's API, such as http://host:8000/v1; --model then names one of "
+    "its models. Its key is read from FIRESIDE_ENGINE_KEY, or from the file FIRESIDE_ENGINE_KEY_FILE names.",
+)
 kernels_option = click.option(
     "--kernels",
     type=click.Choice(("auto", "native", "torch")),

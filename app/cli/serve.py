@@ -11,6 +11,7 @@ import weights
 from app.cli.options import (
     context_option,
     debug_option,
+    engine_option,
     home_option,
     kernels_option,
     kv_option,
@@ -19,6 +20,7 @@ from app.cli.options import (
     quantize_option,
     threads_option,
 )
+from app.cli.remote import engine_elsewhere
 from app.cli.terminal import follow
 from app.home import data_folder, models_folder
 from app.listener import listen
@@ -33,6 +35,7 @@ from app.listener import listen
 @kernels_option
 @quantize_option
 @kv_option
+@engine_option
 @home_option
 @models_option
 @click.option("--no-browser", is_flag=True, help="Do not open the browser.")
@@ -46,12 +49,15 @@ def serve(
     kernels: str,
     quantize: str | None,
     kv_bytes: int,
+    engine: str | None,
     home: Path | None,
     models_dir: Path | None,
     no_browser: bool,
 ) -> int:
     """Start the server and open the browser."""
-    weights.resolve(model)  # a wrong name is wrong usage, and known before anything is started
+    if engine is None:
+        weights.resolve(model)  # a wrong name is wrong usage, and known before anything is started
+    remote = engine_elsewhere(engine, model, context) if engine else None
     listener = listen(host, port)  # likewise a port in use: the import below takes seconds
     from app.server import serve as run_server
     from engine import Engine
@@ -65,4 +71,5 @@ def serve(
         on_start=follow,
         loader=partial(Engine.load, context=context, threads=threads, kernels=kernels, quantize=quantize),
         kv_bytes=kv_bytes,
+        remote=remote,
     )

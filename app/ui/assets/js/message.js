@@ -20,7 +20,7 @@ const seconds = (ms) => (ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toF
 /** What is said below an answer that did not end by itself; "" for one that did. */
 function remark(message) {
   if (message.status === "stopped") return "Stopped.";
-  if (message.status === "interrupted") return "Interrupted: Fireside was closed while this was being written.";
+  if (message.status === "interrupted" && !message.error) return "Interrupted: Fireside was closed while this was being written.";
   if (message.finish_reason === "length") return "Cut off: the limit of new tokens or the end of the context was reached.";
   return "";
 }

@@ -1,0 +1,29 @@
+"""What `--engine` means: which server, which of its models, with which key."""
+
+from __future__ import annotations
+
+import os
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from weights import DEFAULT
+
+if TYPE_CHECKING:
+    from app.remote import RemoteModels
+
+
+def engine_elsewhere(url: str, model: str, context: int | None) -> RemoteModels:
+    """The engine at an address, not connected yet; raises BadAddress. model: the default one means the first listed."""
+    from app.remote import Address, RemoteEngine, RemoteModels
+
+    address = Address.parse(url, _key())
+    wanted = None if model == DEFAULT.name else model
+    return RemoteModels(address, connect=partial(RemoteEngine.connect, address, model=wanted, context=context))
+
+
+def _key() -> str:
+    """The key from the environment or the file it names, "" for none: command lines are seen by everyone."""
+    if file := os.environ.get("FIRESIDE_ENGINE_KEY_FILE"):
+        return Path(file).read_text(encoding="utf-8").strip()
+    return os.environ.get("FIRESIDE_ENGINE_KEY", "").strip()
