@@ -135,7 +135,7 @@ class RemoteEngine:
         profile, seed = self._found.profile, sampling.seed
         seed = secrets.randbits(SEED_BITS) if seed is None else seed
         request = {"model": self._found.model, "stream": True, "stream_options": {"include_usage": True}}
-        request |= profile.settings(sampling, seed)
+        request |= profile.settings(sampling, seed, self.info.context)
         if chat:
             request |= profile.probabilities(sampling.logprobs)
         request |= fields

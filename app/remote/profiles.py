@@ -44,8 +44,8 @@ class Profile:
             return ()
         return (f"{', '.join(missing)} are not told to the engine: OpenAI's API does not have them",)
 
-    def settings(self, sampling: Sampling, seed: int) -> dict[str, Any]:
-        """Fields of a request for these settings."""
+    def settings(self, sampling: Sampling, seed: int, context: int) -> dict[str, Any]:
+        """Fields of a request for these settings. context: tokens of a conversation."""
         fields: dict[str, Any] = {name: getattr(sampling, name) for name in SPECIFIED}
         for name, theirs in self.extensions.items():
             fields[theirs] = getattr(sampling, name)
@@ -53,7 +53,7 @@ class Profile:
             fields["top_k"] = self.all_top_k
         if self.kind == "llamacpp":
             # Over all of the prompt and the answer, as here; its own default is the last 64 tokens.
-            fields["repeat_last_n"] = -1
+            fields["repeat_last_n"] = context
         fields["seed"] = seed % (LLAMACPP_SEEDS if self.kind == "llamacpp" else MAX_SEED)
         if sampling.max_tokens is not None:
             fields["max_tokens"] = sampling.max_tokens
