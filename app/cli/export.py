@@ -13,7 +13,7 @@ from app.cli.options import debug_option, home_option
 from app.errors import AppError
 from app.home import data_folder
 
-NAMES = ("md", "html", "txt", "json", "llama.cpp", "openai", "sharegpt", "preferences")
+NAMES = ("md", "html", "txt", "json", "llama.cpp", "open-webui", "openai", "sharegpt", "preferences")
 
 
 class ExportFailed(AppError):
@@ -31,8 +31,8 @@ class ExportFailed(AppError):
     default="md",
     show_default=True,
     help="md: Markdown. html: a page to read offline and print. txt: plain text. json: everything, all branches. "
-    "llama.cpp: for its web page. openai, sharegpt: for training. preferences: pairs of the answer that is shown "
-    "and one that was given up for it.",
+    "llama.cpp, open-webui: for their web pages. openai, sharegpt: for training. preferences: pairs of the "
+    "answer that is shown and one that was given up for it.",
 )
 @click.option("--all-branches", is_flag=True, help="For openai and sharegpt: every branch, not only the one shown.")
 @click.option("--zip", "zipped", is_flag=True, help="A zip with a file for each conversation.")

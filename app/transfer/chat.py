@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -133,3 +135,34 @@ def seconds(value: object) -> float | None:
 def text_of(value: object) -> str:
     """The value if it is text, else nothing."""
     return value if isinstance(value, str) else ""
+
+
+def dict_of(value: object) -> dict[str, Any]:
+    """The value if it is a JSON object, else an empty one."""
+    return value if isinstance(value, dict) else {}
+
+
+def list_of(value: object) -> list[Any]:
+    """The value if it is a JSON array, else an empty one."""
+    return value if isinstance(value, list) else []
+
+
+def digest(value: object) -> str:
+    """32 hexadecimal digits of a JSON value: the external id of what has no id."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, ensure_ascii=True).encode()).hexdigest()[:32]
+
+
+def kept(**raw: object) -> dict[str, Any]:
+    """A message's `extra` with what of the file has no column here; empty values are left out."""
+    filled = {name: each for name, each in raw.items() if each not in (None, [], {}, "", False)}
+    return {"imported": filled} if filled else {}
+
+
+def with_conversation(chat: Chat, **raw: object) -> Chat:
+    """The chat with what its conversation has no column for kept at its first message."""
+    added = kept(**raw)
+    if not added or not chat.messages:
+        return chat
+    first = chat.messages[0]
+    imported = first.extra.get("imported", {}) | {"conversation": added["imported"]}
+    return replace(chat, messages=(replace(first, extra=first.extra | {"imported": imported}), *chat.messages[1:]))

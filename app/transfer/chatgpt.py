@@ -7,7 +7,18 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from app.transfer.chat import Chat, Skipped, iso, new_conversation, new_message, seconds, text_of
+from app.transfer.chat import (
+    Chat,
+    Skipped,
+    dict_of,
+    iso,
+    kept,
+    new_conversation,
+    new_message,
+    seconds,
+    text_of,
+    with_conversation,
+)
 from app.transfer.source import Source
 from app.transfer.tree import arranged, newest_leaf
 
@@ -55,9 +66,7 @@ class _Reading:
             "current_node",
             "is_archived",
         )
-        self.extra = {
-            key: each for key, each in value.items() if key not in known and each not in (None, [], {}, False)
-        }
+        self.extra = {key: each for key, each in value.items() if key not in known}
         created = seconds(value.get("create_time"))
         self._conversation = new_conversation(
             SOURCE,
@@ -70,7 +79,7 @@ class _Reading:
         )
 
     def chat(self) -> Chat:
-        times = {id: seconds(_dict(node.get("message")).get("create_time")) for id, node in self._nodes.items()}
+        times = {id: seconds(dict_of(node.get("message")).get("create_time")) for id, node in self._nodes.items()}
         order = arranged(self._parents(), times)
         leaves = {id for id, _ in order} - {parent for _, parent in order}
         messages: list[Any] = []
@@ -80,7 +89,7 @@ class _Reading:
         system: list[str] = []
         for id, parent_id in order:
             parent, waiting = above[parent_id]
-            message = _dict(self._nodes[id].get("message"))
+            message = dict_of(self._nodes[id].get("message"))
             kind = self._kind(message)
             if kind == "instructions":
                 system += [text for text in _instructions(message) if text not in system]
@@ -101,12 +110,8 @@ class _Reading:
         else:
             current = above[current][0]
         conversation = replace(self._conversation, current_message_id=current, system_prompt="\n\n".join(system))
-        if messages and self.extra:
-            first = messages[0]
-            raw = first.extra.get("imported", {}) | {"conversation": self.extra}
-            messages[0] = replace(first, extra=first.extra | {"imported": raw})
         notes = tuple(f"{count} {what} that no answer follows" for what, count in sorted(left_out.items()))
-        return Chat(conversation, tuple(messages), left_out=notes)
+        return with_conversation(Chat(conversation, tuple(messages), left_out=notes), **self.extra)
 
     def _parents(self) -> dict[str, str | None]:
         """From each node's own word, or where it has none, from that of a node that names it among its children."""
@@ -125,8 +130,8 @@ class _Reading:
         """user, assistant or instructions; what else it is, in words; nothing for a placeholder."""
         if not message:
             return ""
-        role, content, metadata = _dict(message.get("author")).get("role"), message.get("content"), _metadata(message)
-        kind = _dict(content).get("content_type")
+        role, content, metadata = dict_of(message.get("author")).get("role"), message.get("content"), _metadata(message)
+        kind = dict_of(content).get("content_type")
         if kind == "user_editable_context" or metadata.get("is_user_system_message"):
             return "instructions"
         if role == "system":
@@ -164,7 +169,7 @@ class _Reading:
             content=_text(content),
             reasoning="\n\n".join(waiting.thoughts) or None if role == "assistant" else None,
             model=(slug or text_of(self._value.get("default_model_slug")) or None) if role == "assistant" else None,
-            extra={"imported": raw} if raw else {},
+            extra=kept(**raw),
             **({} if time is None else {"created_at": iso(time)}),
             **columns,
         )
@@ -172,7 +177,7 @@ class _Reading:
 
 def _text(content: Any) -> str:
     """What a person sees of a content; a placeholder for a picture or for what is not known."""
-    content = _dict(content)
+    content = dict_of(content)
     match content.get("content_type"):
         case "text" | "multimodal_text":
             parts = content.get("parts")
@@ -197,7 +202,7 @@ def _text(content: Any) -> str:
 
 
 def _plain(content: Any) -> bool:
-    content = _dict(content)
+    content = dict_of(content)
     parts = content.get("parts")
     return (
         content.get("content_type") == "text"
@@ -207,29 +212,25 @@ def _plain(content: Any) -> bool:
 
 
 def _placeholder(part: Any) -> str:
-    kind = _dict(part).get("content_type")
+    kind = dict_of(part).get("content_type")
     return f"[{kind}]" if isinstance(kind, str) else ""
 
 
 def _thoughts(message: dict[str, Any]) -> list[str]:
-    thoughts = _dict(message.get("content")).get("thoughts")
+    thoughts = dict_of(message.get("content")).get("thoughts")
     found = []
-    for each in map(_dict, thoughts if isinstance(thoughts, list) else []):
+    for each in map(dict_of, thoughts if isinstance(thoughts, list) else []):
         found += [text for name in ("summary", "content") if (text := text_of(each.get(name)))]
     return found
 
 
 def _instructions(message: dict[str, Any]) -> list[str]:
-    content, metadata = _dict(message.get("content")), _metadata(message)
-    given = _dict(metadata.get("user_context_message_data"))
+    content, metadata = dict_of(message.get("content")), _metadata(message)
+    given = dict_of(metadata.get("user_context_message_data"))
     texts = [text_of(given.get("about_user_message")), text_of(given.get("about_model_message"))]
     texts += [] if any(texts) else [text_of(content.get("user_profile")), text_of(content.get("user_instructions"))]
     return [text for text in texts if text] or [text for text in [_text(content)] if text and _plain(content)]
 
 
 def _metadata(message: dict[str, Any]) -> dict[str, Any]:
-    return _dict(message.get("metadata"))
-
-
-def _dict(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
+    return dict_of(message.get("metadata"))

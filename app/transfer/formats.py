@@ -10,13 +10,18 @@ from typing import Any
 
 from app.transfer import (
     chatgpt,
+    claude,
     fireside_json,
     html,
     llama_cpp,
+    lm_studio,
     markdown,
+    open_webui,
     openai_messages,
     sharegpt,
+    sillytavern,
     text,
+    textgen,
 )
 from app.transfer.chat import Chat, Skipped
 from app.transfer.source import Source
@@ -44,6 +49,7 @@ FORMATS = {
         Format("txt", "Plain text", "txt", "text/plain", text.write),
         Format("json", "Fireside JSON, with everything", "json", "application/json", fireside_json.write),
         Format("llama.cpp", "llama.cpp's page (JSONL)", "jsonl", "application/jsonl", llama_cpp.write, single=True),
+        Format("open-webui", "Open WebUI (JSON)", "json", "application/json", open_webui.write),
         Format("openai", "OpenAI messages (JSONL)", "jsonl", "application/jsonl", openai_messages.write),
         Format("sharegpt", "ShareGPT (JSON)", "json", "application/json", sharegpt.write),
         Format("preferences", "ShareGPT preference pairs", "json", "application/json", sharegpt.write_preferences),
@@ -54,20 +60,26 @@ FORMATS = {
 @dataclass(frozen=True, slots=True)
 class Reader:
     """A format that is read. recognises: whether a JSON value is of it. read: the conversations in the values of a
-    file. lines: whether the values are the lines of the file instead of a JSON array's; None: either.
+    file. lines: whether the values are always the lines of the file, together one conversation.
     """
 
     label: str
     recognises: Callable[[dict[str, Any]], bool]
     read: Callable[[Iterable[Any], Source], Iterator[Chat | Skipped]]
-    lines: bool | None = False
+    lines: bool = False
 
 
 # In this order: a file has the first format that recognises one of its values.
 READERS = (
     Reader("Fireside", fireside_json.recognises, fireside_json.read),
     Reader("ChatGPT", chatgpt.recognises, chatgpt.read),
+    Reader("Claude", claude.recognises, claude.read),
+    Reader("Open WebUI", open_webui.recognises, open_webui.read),
     Reader("llama.cpp's page", llama_cpp.recognises, llama_cpp.read, lines=True),
-    Reader("ShareGPT", sharegpt.recognises, sharegpt.read, lines=None),
-    Reader("OpenAI messages", openai_messages.recognises, openai_messages.read, lines=None),
+    Reader("llama.cpp's page", llama_cpp.recognises_older, llama_cpp.read_older),
+    Reader("LM Studio", lm_studio.recognises, lm_studio.read),
+    Reader("text-generation-webui", textgen.recognises, textgen.read),
+    Reader("SillyTavern", sillytavern.recognises, sillytavern.read, lines=True),
+    Reader("ShareGPT", sharegpt.recognises, sharegpt.read),
+    Reader("OpenAI messages", openai_messages.recognises, openai_messages.read),
 )

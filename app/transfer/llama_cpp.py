@@ -13,7 +13,7 @@ from typing import Any, get_args
 
 from app.store import Message
 from app.store.records import Status
-from app.transfer.chat import Chat, Skipped, iso, new_conversation, new_message, seconds, text_of
+from app.transfer.chat import Chat, Skipped, dict_of, iso, kept, new_conversation, new_message, seconds, text_of
 from app.transfer.source import MAX_WEIGHT, ImportRefused, Source
 from app.transfer.tree import arranged, newest_leaf
 
@@ -121,6 +121,21 @@ def read(values: Iterable[Any], source: Source) -> Iterator[Chat | Skipped]:
         yield _chat(session, messages, generations)
 
 
+def recognises_older(value: dict[str, Any]) -> bool:
+    """Whether a value is a conversation as earlier versions have exported it: `conv`, and all its `messages`."""
+    return isinstance(dict_of(value.get("conv")).get("id"), str) and isinstance(value.get("messages"), list)
+
+
+def read_older(values: Iterable[Any], source: Source) -> Iterator[Chat | Skipped]:
+    """The conversations among the values of a file."""
+    for number, value in enumerate(values, 1):
+        if not isinstance(value, dict) or not recognises_older(value):
+            yield Skipped(f"number {number} of {source.stem}", "it has no messages (no `conv`)")
+            continue
+        messages = {id: each for each in map(dict_of, value["messages"]) if (id := text_of(each.get("id")))}
+        yield _chat(value["conv"], messages, {})
+
+
 def _chat(
     session: dict[str, Any], messages: dict[str, dict[str, Any]], generations: dict[str, dict[str, Any]]
 ) -> Chat | Skipped:
@@ -195,7 +210,7 @@ def _read_message(
         role=message["role"],
         content=text_of(message.get("content")),
         created_at=conversation.created_at if time is None else iso(time),
-        extra={"imported": raw} if raw else {},
+        extra=kept(**raw),
         **columns,
     )
 

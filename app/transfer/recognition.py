@@ -27,13 +27,14 @@ def recognise(source: Source) -> tuple[Reader, Iterator[Chat | Skipped]]:
             # One object over many lines has no sound first line; nothing that is unsound has a format.
             refused = None if place is None else error
             continue
-        for reader in READERS:
-            fits = reader.lines is None or (place is None) == reader.lines
-            if fits and any(isinstance(each, dict) and reader.recognises(each) for each in values):
+        # A conversation on a line of its own is as good as one in an array.
+        readers = [reader for reader in READERS if place is None or not reader.lines]
+        for reader in readers:
+            if any(isinstance(each, dict) and reader.recognises(each) for each in values):
                 return reader, reader.read(_values(source, place), source)
     if refused:
         raise refused
-    known = ", ".join(reader.label for reader in READERS)
+    known = ", ".join(dict.fromkeys(reader.label for reader in READERS))
     raise ImportRefused(f"{source.name:.100} is no export that is known: Fireside reads those of {known}")
 
 

@@ -5,10 +5,10 @@ https://llamafactory.readthedocs.io/en/latest/getting_started/data_preparation.h
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from app.transfer.array import array
 from app.transfer.chat import Chat, Skipped, text_of
 from app.transfer.openai_messages import lines, messages
 from app.transfer.source import Source
@@ -26,12 +26,12 @@ ROLES = {
 
 def write(chats: Iterable[Chat], all_branches: bool = False) -> Iterator[str]:
     """An entry for the branch that is shown, or for every one, of each conversation."""
-    return _array(_entry(line) for chat in chats for line in lines(chat, all_branches))
+    return array(_entry(line) for chat in chats for line in lines(chat, all_branches))
 
 
 def write_preferences(chats: Iterable[Chat], all_branches: bool = False) -> Iterator[str]:
     """An entry for each answer of the branch that is shown and each complete answer that was given up for it."""
-    return _array(entry for chat in chats for entry in _pairs(chat))
+    return array(entry for chat in chats for entry in _pairs(chat))
 
 
 def _pairs(chat: Chat) -> Iterator[dict[str, Any]]:
@@ -54,14 +54,6 @@ def _entry(line: list[dict[str, str]]) -> dict[str, Any]:
 
 def _turn(role: str, content: str) -> dict[str, str]:
     return {"from": FROM[role], "value": content}
-
-
-def _array(entries: Iterable[dict[str, Any]]) -> Iterator[str]:
-    separator = "[\n"
-    for entry in entries:
-        yield separator + json.dumps(entry, ensure_ascii=False)
-        separator = ",\n"
-    yield "[]\n" if separator == "[\n" else "\n]\n"
 
 
 def recognises(value: dict[str, Any]) -> bool:

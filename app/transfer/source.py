@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import json
 from collections.abc import Callable, Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import IO, Any
 
@@ -53,7 +54,9 @@ class Source:
         with self._open() as file:
             guarded = _Guarded(file, self.name, depth, self._advance)
             try:
-                yield from ijson.items(guarded, prefix, use_float=True)
+                # As floats, its numbers would be refused from 2**63 on.
+                for value in ijson.items(guarded, prefix, use_float=False):
+                    yield _with_floats(value)
             except (ijson.JSONError, UnicodeError, ValueError, OverflowError, RecursionError) as error:
                 raise ImportRefused(f"{self.name:.100} is no sound JSON: {str(error).splitlines()[0]:.200}") from None
 
@@ -141,6 +144,21 @@ class _Guarded:
             self._weight = 0
         if self._weight > MAX_WEIGHT:
             raise ImportRefused(f"{self._name:.100} has a conversation that needs more than {MAX_WEIGHT >> 20} MB")
+
+
+def _with_floats(value: Any) -> Any:
+    """A JSON value with floats in place of decimals, which are replaced where they stand."""
+    if isinstance(value, Decimal):
+        return float(value)
+    containers = [value] if isinstance(value, dict | list) else []
+    while containers:
+        container = containers.pop()
+        for key, each in container.items() if isinstance(container, dict) else enumerate(container):
+            if isinstance(each, Decimal):
+                container[key] = float(each)
+            elif isinstance(each, dict | list):
+                containers.append(each)
+    return value
 
 
 def _no_constant(name: str) -> Any:

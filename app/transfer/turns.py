@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any, NamedTuple
 
 from app.store import Message
 from app.store.text import now
-from app.transfer.chat import Chat, new_conversation, new_message
+from app.transfer.chat import Chat, digest, new_conversation, new_message
 
 MAX_TITLE = 60
 
@@ -28,11 +26,7 @@ def chat_of(source: str, value: Any, turns: Iterable[Turn], rejected: str | None
 
     What is the same, to the last letter, is the same conversation: its id is a digest of `value`, a JSON value.
     """
-    text = json.dumps(value, sort_keys=True, ensure_ascii=True)
-    start = now()
-    conversation = new_conversation(
-        source, hashlib.sha256(text.encode()).hexdigest()[:32], created_at=start, title_by="first words"
-    )
+    conversation = new_conversation(source, digest(value), created_at=now(), title_by="first words")
     system: list[str] = []
     waiting: list[Any] = []
     messages: list[Message] = []
