@@ -24,6 +24,7 @@ STYLES = (
     "markdown",
     "composer",
     "drawer",
+    "panel",
     "popups",
 )
 CACHE = "public, max-age=31536000, immutable"

@@ -50,7 +50,7 @@ def message_view(message: Message, versions: Sequence[str] = ()) -> dict[str, An
 
 
 def figures(message: Message) -> dict[str, Any]:
-    """What an answer cost; times in milliseconds, None where nothing was measured."""
+    """What an answer cost and the settings it was made with; times in milliseconds, None where nothing was measured."""
     return {
         "model": message.model,
         # Seeds may exceed what a JavaScript number holds exactly.
@@ -62,7 +62,7 @@ def figures(message: Message) -> dict[str, Any]:
         "ttft_ms": message.ttft_ms,
         "prefill_ms": message.prefill_ms,
         "decode_ms": message.decode_ms,
-        "temperature": message.settings.get("temperature"),
+        "settings": message.settings,
     }
 
 

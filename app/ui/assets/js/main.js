@@ -1,6 +1,7 @@
 // Puts the parts of the page together.
 
 import { connect, receive } from "./bridge.js";
+import { startPanel, syncPanel } from "./panel.js";
 import { notice } from "./popup.js";
 import { modelReady, mountPresets } from "./presets.js";
 import {
@@ -15,7 +16,15 @@ import {
 } from "./shell.js";
 import { markActive, mountSidebar, refreshList } from "./sidebar.js";
 import { mountTopbar, whenBack, whenReady } from "./topbar.js";
-import { jump, mountTranscript, open, openConversation, startConversation, whenOpened } from "./transcript.js";
+import {
+  jump,
+  messageOf,
+  mountTranscript,
+  open,
+  openConversation,
+  startConversation,
+  whenOpened,
+} from "./transcript.js";
 
 const PARTS = ["sidebar", "topbar", "transcript", "presets"];
 let mounted = 0;
@@ -29,6 +38,8 @@ const find = (id) => {
   closeOverlays();
   jump(id);
 };
+// Back and forward: to another conversation, or only to or from a message's panel.
+const visit = (id) => (id === openConversation() ? syncPanel() : go(id));
 const create = () => {
   startConversation();
   go("");
@@ -41,7 +52,10 @@ function mount(part) {
     if (part === "topbar") mountTopbar(element, { toggleSidebar, toggleTheme, toggleDrawer });
     if (part === "transcript") mountTranscript(element);
     if (part === "presets") mountPresets(element);
-    if (++mounted === PARTS.length) startShell({ create, open: go });
+    if (++mounted < PARTS.length) return;
+    startPanel(messageOf);
+    startShell({ create, open: visit });
+    if (opened) syncPanel();
   };
 }
 
@@ -50,6 +64,7 @@ whenOpened((id, title, moved) => {
   if (!opened && id !== addressed()) history.replaceState(null, "", id ? `/?c=${encodeURIComponent(id)}` : "/");
   opened = true;
   if (moved) setAddress(id);
+  syncPanel();
 });
 // Another tab may have changed things meanwhile.
 document.addEventListener("visibilitychange", () => {

@@ -1,9 +1,10 @@
 // One message of the transcript: a row that can be drawn, grown and finished.
 
-import { copyText, copyWith, h, icon, iconButton } from "./dom.js";
+import { copyWith, h, icon, iconButton } from "./dom.js";
 import { editInPlace } from "./editor.js";
+import { figuresLine, number } from "./figures.js";
 import { MarkdownView } from "./markdown.js";
-import { openFigures } from "./popup.js";
+import { hasPanel, openPanel } from "./panel.js";
 import { moreButton, versionSwitch } from "./toolbar.js";
 import { Thoughts } from "./thoughts.js";
 
@@ -14,8 +15,6 @@ const WAITING = {
   decode: "Thinking",
 };
 const LONG_QUESTION = 2_000;
-const number = (value) => value.toLocaleString("en");
-const seconds = (ms) => (ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(1)} s`);
 
 /** What is said below an answer that did not end by itself; "" for one that did. */
 function remark(message) {
@@ -66,6 +65,7 @@ export class MessageRow {
           // Shown where its answer is gone.
           iconButton("retry", "Regenerate", () => this.actions.retry(message.id), "button.fs-icon.fs-if-last"),
           this.editButton("Send"),
+          ...this.lookButton(),
           moreButton(message, this.actions),
         ),
       );
@@ -150,18 +150,11 @@ export class MessageRow {
     tools.append(iconButton("retry", "Regenerate", () => this.actions.retry(message.id)));
     if (message.can_continue)
       tools.append(iconButton("forward", "Continue", () => this.actions.goOn(message.id), "button.fs-icon.fs-if-last"));
-    tools.append(this.editButton("Save"), moreButton(message, this.actions));
-    const figures = message.figures;
-    if (figures?.new_tokens) {
-      const line = [`${number(figures.new_tokens)} tokens`];
-      if (figures.tokens_per_second) line.push(`${figures.tokens_per_second.toFixed(1)} tok/s`);
-      const button = h(
-        "button.fs-figures-line",
-        { type: "button", title: "Figures of this answer", "aria-haspopup": "dialog", "aria-expanded": "false" },
-        line.join(" · "),
-      );
-      button.addEventListener("click", () => openFigures(button, "This answer", figureRows(message)));
-      tools.append(button);
+    tools.append(this.editButton("Save"), ...this.lookButton(), moreButton(message, this.actions));
+    const figures = message.figures ? figuresLine(message.figures) : "";
+    if (figures) {
+      const look = (event) => openPanel(message.id, "figures", event.currentTarget);
+      tools.append(h("button.fs-figures-line", { type: "button", title: "Figures of this answer", onclick: look }, figures));
     }
     parts.push(tools);
     return parts;
@@ -171,6 +164,13 @@ export class MessageRow {
     const { id } = this.message;
     const edit = () => editInPlace(this.body, this.message.content, action, (text) => this.actions.edit(id, text));
     return iconButton("pencil", "Edit", edit);
+  }
+
+  /** The door to all there is to see of it. */
+  lookButton() {
+    if (!hasPanel(this.message)) return [];
+    const look = (event) => openPanel(this.message.id, "", event.currentTarget);
+    return [iconButton("inside", "Look inside", look, "button.fs-icon.fs-look")];
   }
 
   /** Whether the model sees it: `reason` why not, or null. What is merely old is told by the line above the rest. */
@@ -184,27 +184,4 @@ export class MessageRow {
     const words = { pinned: "Always in the model's memory.", excluded: "Left out of the model's memory." }[context];
     return words ? [h("p.fs-remark", {}, words)] : [];
   }
-}
-
-function figureRows({ figures, finish_reason: reason }) {
-  const rows = [];
-  const row = (name, value) => value !== null && value !== undefined && value !== "" && rows.push([name, value]);
-  row("Model", figures.model);
-  row("New tokens", number(figures.new_tokens));
-  row("Speed", figures.tokens_per_second ? `${figures.tokens_per_second.toFixed(1)} tokens a second` : null);
-  row("Time to first token", figures.ttft_ms === null ? null : seconds(figures.ttft_ms));
-  row("Prompt", figures.prompt_tokens === null ? null : `${number(figures.prompt_tokens)} tokens`);
-  row("Reused from before", figures.cached_tokens === null ? null : `${number(figures.cached_tokens)} tokens`);
-  row("Temperature", figures.temperature);
-  row("Ended by", { stop: "the model", length: "the limit", cancelled: "you" }[reason]);
-  if (figures.seed !== null) {
-    const copy = h("button.fs-link", { type: "button", title: "Copy the seed" }, figures.seed);
-    copy.addEventListener("click", () => {
-      copyText(figures.seed);
-      copy.textContent = "Copied";
-      setTimeout(() => (copy.textContent = figures.seed), 1200);
-    });
-    rows.push(["Seed", copy]);
-  }
-  return rows;
 }

@@ -66,23 +66,6 @@ export function openMenu(anchor, entries, point) {
   items[0].focus();
 }
 
-/** A popover with a table of [name, value] rows. */
-export function openFigures(anchor, title, rows) {
-  if (anchor.getAttribute("aria-expanded") === "true") {
-    closePopup();
-    return;
-  }
-  const list = h("dl.fs-figures", {}, ...rows.flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]));
-  const box = h("div.fs-popup.fs-popover", { role: "dialog", "aria-label": title, tabindex: "-1" }, h("h3", {}, title), list);
-  box.addEventListener("keydown", (event) => {
-    if (event.key !== "Escape") return;
-    closePopup();
-    event.stopPropagation();
-  });
-  show(anchor, box);
-  box.focus();
-}
-
 /** Where notices stand: just above the message box, however tall that is. */
 function corner() {
   return document.querySelector(".fs-notices") ?? document.querySelector("#fs-dock").appendChild(h("div.fs-notices"));

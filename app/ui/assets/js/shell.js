@@ -1,6 +1,7 @@
 // The frame: both side panels, theme, address, keys.
 
 import { icon } from "./dom.js";
+import { closePanel } from "./panel.js";
 import { closePopup } from "./popup.js";
 import { focusSearch } from "./sidebar.js";
 
@@ -40,6 +41,8 @@ export function toggleSidebar() {
 }
 
 export function toggleDrawer() {
+  // The panel lies where the drawer is.
+  if (closePanel() && isOpen("drawer")) return;
   if (narrow.matches) setPanel("side", false);
   setPanel("drawer", !isOpen("drawer"));
 }
@@ -141,7 +144,7 @@ function watchControls() {
 export function startShell({ create, open }) {
   const address = new URL(location.href);
   address.searchParams.delete("__theme");
-  history.replaceState(null, "", address);
+  history.replaceState(history.state, "", address);
   applyTheme(root.classList.contains("fs-dark"));
   watchControls();
   setPanel("side", !narrow.matches && recall("side") !== "closed", false);
@@ -168,7 +171,7 @@ function onKey(event, create) {
   else if (command && key === ",") toggleDrawer();
   else if (key === "/" && !command && !typing) focusComposer();
   else if (key === "escape") {
-    if (!closePopup() && !closeOverlays()) stopAnswer();
+    if (!closePopup() && !closePanel() && !closeOverlays()) stopAnswer();
     return;
   } else return;
   event.preventDefault();

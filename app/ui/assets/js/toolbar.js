@@ -20,7 +20,7 @@ export function versionSwitch(message, actions) {
 
 /** Another answer for this once: with a preset's settings, or a little colder or warmer than the one there is. */
 export function retryMenu(anchor, message, actions) {
-  const now = message.figures?.temperature ?? null;
+  const now = message.figures?.settings.temperature ?? null;
   const warmth = (label, temperature) => ({
     label: `${label} (temperature ${temperature.toFixed(1)})`,
     icon: "sliders",

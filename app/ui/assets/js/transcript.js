@@ -3,6 +3,7 @@
 import { receive, send } from "./bridge.js";
 import { h, iconButton } from "./dom.js";
 import { MessageRow } from "./message.js";
+import { syncPanel } from "./panel.js";
 import { notice } from "./popup.js";
 import { addressed } from "./shell.js";
 import { refreshList } from "./sidebar.js";
@@ -39,6 +40,9 @@ export const jump = (id) => send("transcript", "version", { id, found: true });
 
 /** The id of the conversation that is shown; "" for a new one. */
 export const openConversation = () => conversation ?? addressed();
+
+/** A message of the open conversation, or null. */
+export const messageOf = (id) => rows.find((row) => row.message.id === id)?.message ?? null;
 
 /** Call `callback(id, moved)` whenever another conversation is shown. */
 export function whenOpened(callback) {
@@ -185,6 +189,7 @@ function followRow(row) {
       row.show(message);
       settle();
       remember(memory);
+      syncPanel();
       polite.textContent = message.status === "error" ? "The answer failed" : "Answer finished";
       refreshList();
       // The model writes the title once it has nothing else to do.
