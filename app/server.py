@@ -34,6 +34,7 @@ from app.titles import Titles
 from app.ui import build_page, mount_page
 from app.ui.assets import head, mount_assets
 from app.ui.early_head import EarlyHead
+from app.ui.language import LanguageOfRequest
 from engine import Engine
 
 # Together below the five seconds after which a supervisor loses patience.
@@ -52,7 +53,7 @@ def build_app(store: Store, chats: Chats, models: Models, *, beyond_loopback: bo
     app.include_router(api_router(models, Gate(store.keys, always=beyond_loopback)))
     mount_assets(app)
     mount_page(app, build_page(store, chats, models))
-    return Guard(EarlyHead(app, head()))
+    return Guard(LanguageOfRequest(EarlyHead(app, head())))
 
 
 def freeze() -> None:

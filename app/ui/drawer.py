@@ -9,6 +9,7 @@ import gradio as gr
 
 from app.store import Store
 from app.ui.components import preset_buttons
+from app.ui.labels import label
 from app.ui.settings import POLICY_CHOICES, RANGES, form_values, preset_choices
 
 
@@ -36,11 +37,11 @@ class Drawer:
 def build_drawer(store: Store) -> Drawer:
     """Call inside a layout block. The values are those of a new conversation."""
     preset_id, system, policy_value, *values = form_values(store, None, {})
-    gr.HTML("<h2>Settings</h2>", elem_id="fs-drawer-title", js_on_load=None, apply_default_css=False)
+    gr.HTML(f"<h2>{label('Settings')}</h2>", elem_id="fs-drawer-title", js_on_load=None, apply_default_css=False)
     preset = gr.Dropdown(
         preset_choices(store.presets.list()),
         value=preset_id,
-        label="Preset",
+        label=label("Preset"),
         interactive=True,
         filterable=False,
         elem_id="fs-preset",
@@ -48,8 +49,8 @@ def build_drawer(store: Store) -> Drawer:
     buttons = preset_buttons()
     prompt = gr.Textbox(
         system,
-        label="System prompt",
-        placeholder="What the model is told before your first message",
+        label=label("System prompt"),
+        placeholder=label("What the model is told before your first message"),
         lines=3,
         max_lines=10,
         interactive=True,
@@ -61,8 +62,8 @@ def build_drawer(store: Store) -> Drawer:
             each.high,
             value=value,
             step=each.step,
-            label=each.label,
-            info=each.info,
+            label=label(each.label),
+            info=label(each.info),
             interactive=True,
             buttons=[],
             elem_id=f"fs-set-{each.name}",
@@ -71,20 +72,22 @@ def build_drawer(store: Store) -> Drawer:
         for each, value in zip(RANGES, values[: len(RANGES)], strict=True)
     ]
     seed_value, stop_value = values[len(RANGES) :]
-    seed = gr.Textbox(seed_value, label="Seed (-1 = random)", max_lines=1, interactive=True, elem_id="fs-set-seed")
+    seed = gr.Textbox(
+        seed_value, label=label("Seed (-1 = random)"), max_lines=1, interactive=True, elem_id="fs-set-seed"
+    )
     stop = gr.Textbox(
         stop_value,
-        label="Stop strings",
-        info="One a line; the answer ends before any of them",
+        label=label("Stop strings"),
+        info=label("One a line; the answer ends before any of them"),
         lines=2,
         max_lines=6,
         interactive=True,
         elem_id="fs-set-stop",
     )
     policy = gr.Dropdown(
-        [*POLICY_CHOICES],
+        [(label(text), policy) for text, policy in POLICY_CHOICES],
         value=policy_value,
-        label="When the chat outgrows the model's memory",
+        label=label("When the chat outgrows the model's memory"),
         interactive=True,
         filterable=False,
         elem_id="fs-policy",

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.ui.language import current
+
 
 class EarlyHead:
-    """ASGI middleware that inserts `tags` right after `<head>` of the HTML page at "/"; all else passes through."""
+    """ASGI middleware that inserts `tags` right after `<head>` of the HTML page at "/", and tells its language.
+
+    All else passes through.
+    """
 
     def __init__(self, app: ASGIApp, tags: str) -> None:
         self._app = app
@@ -33,7 +38,8 @@ class EarlyHead:
             body.extend(message.get("body", b""))
             if message.get("more_body"):
                 return
-            page = bytes(body).replace(b"<head>", b"<head>" + self._tags, 1)
+            page = bytes(body).replace(b'lang="en"', f'lang="{current.get()}"'.encode(), 1)
+            page = page.replace(b"<head>", b"<head>" + self._tags, 1)
             kept = [pair for pair in start["headers"] if pair[0].lower() not in (b"content-length", b"cache-control")]
             kept += [(b"content-length", str(len(page)).encode()), (b"cache-control", b"no-store")]
             await send({**start, "headers": kept})

@@ -9,6 +9,7 @@ import gradio as gr
 from app.chats import Chats
 from app.models import Models
 from app.store import Conversation, NotFound, Store
+from app.ui.language import t
 from app.ui.list_handlers import ListHandlers
 from app.ui.message_handlers import MessageHandlers
 from app.ui.preset_handlers import PresetHandlers
@@ -45,7 +46,7 @@ class Handlers:
             try:
                 conversation = self._present(requested_id)
             except NotFound:
-                notice = "This chat is not here any more."
+                notice = t("This chat is not here any more.")
         return [self.show(conversation, notice=notice), *self.preset.form(conversation)]
 
     def show(

@@ -13,6 +13,7 @@ from app.store import Store
 from app.ui.components import LIST_EVENTS, MESSAGE_EVENTS, PRESET_EVENTS, sidebar, topbar, transcript
 from app.ui.drawer import Drawer, build_drawer
 from app.ui.handlers import Handlers
+from app.ui.labels import I18N, label
 from app.ui.theme import build_theme
 
 # Without Gradio's queue: its event stream may be closed by the server while a new event joins it, whose result then
@@ -40,7 +41,7 @@ def build_page(store: Store, chats: Chats, models: Models) -> gr.Blocks:
                 with gr.Column(elem_id="fs-dock"):
                     box = _message_box()
                     gr.HTML(
-                        "Runs on this computer. Answers can be wrong.",
+                        label("Runs on this computer. Answers can be wrong."),
                         elem_id="fs-hint",
                         js_on_load=None,
                         apply_default_css=False,
@@ -63,6 +64,7 @@ def mount_page(app: FastAPI, page: gr.Blocks) -> FastAPI:
         page,
         path="/",
         theme=build_theme(),
+        i18n=I18N,
         footer_links=[],
         run_history=False,
         show_error=False,
@@ -77,14 +79,14 @@ def mount_page(app: FastAPI, page: gr.Blocks) -> FastAPI:
 def _message_box() -> gr.Textbox:
     # Both buttons are always there; the stylesheet shows the one that applies.
     return gr.Textbox(
-        label="Message",
+        label=label("Message"),
         show_label=False,
         container=False,
-        placeholder="Message the model",
+        placeholder=label("Message the model"),
         lines=1,
         max_lines=9,
-        submit_btn="Send",
-        stop_btn="Stop",
+        submit_btn=label("Send"),
+        stop_btn=label("Stop"),
         elem_id="fs-composer",
     )
 

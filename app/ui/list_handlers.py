@@ -10,6 +10,7 @@ import gradio as gr
 from app.chats import Chats
 from app.store import Store
 from app.store.search import Filters
+from app.ui.language import t
 from app.ui.refusal import refusable, text_of
 from app.ui.views import Sequencer, conversation_view, hit_view
 
@@ -120,7 +121,12 @@ class ListHandlers:
             days=self.store.preferences.get("trash_days"),
             conversations=[conversation_view(each) for each in self.store.trash.conversations()],
             messages=[
-                {"event": each.event_id, "title": each.title or "New chat", "text": each.beginning, "count": each.count}
+                {
+                    "event": each.event_id,
+                    "title": each.title or t("New chat"),
+                    "text": each.beginning,
+                    "count": each.count,
+                }
                 for each in self.store.trash.messages()
             ],
         )

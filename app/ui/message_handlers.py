@@ -9,6 +9,7 @@ import gradio as gr
 
 from app.chats import ChatError, Chats
 from app.store import Store
+from app.ui.language import t
 from app.ui.refusal import refusable, text_of
 from app.ui.views import Sequencer
 
@@ -38,7 +39,7 @@ class MessageHandlers:
     def edit(self, event: gr.EventData) -> dict[str, Any]:
         """Write a message anew, beside the old one."""
         sent = self.chats.edit(text_of(event, "id"), text_of(event, "text"))
-        return self._show(sent.conversation_id, undo=self._latest(sent.conversation_id), done="Edited")
+        return self._show(sent.conversation_id, undo=self._latest(sent.conversation_id), done=t("Edited."))
 
     @refusable(outputs=1, notice=0)
     def go_on(self, event: gr.EventData) -> dict[str, Any]:
@@ -50,7 +51,7 @@ class MessageHandlers:
         """Put a message into the trash, with all that follows it unless it is to go alone."""
         message = self.store.messages.get(text_of(event, "id"))
         undo = self.chats.delete(message.id, subtree=getattr(event, "alone", None) is not True)
-        return self._show(message.conversation_id, undo=undo, done="Deleted")
+        return self._show(message.conversation_id, undo=undo, done=t("Deleted."))
 
     @refusable(outputs=1, notice=0)
     def undo(self, event: gr.EventData) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from app.store import Conversation, NotFound, Store, StoreError
 from app.store.events import CONFIGURE
 from app.store.presets import DEFAULT_ID
 from app.transfer import preset_file
+from app.ui.language import t, told
 from app.ui.refusal import refusable, text_of
 from app.ui.settings import (
     Form,
@@ -60,7 +61,7 @@ class PresetHandlers:
         preset = find_preset(self.store, conversation.preset_id if conversation else preset_id)
         event = self.store.events.latest(conversation.id, CONFIGURE) if conversation else None
         view = layers_view(self.store, preset, self.chats.recommendation(), event.id if event else "")
-        return self.sequence.stamp("layers", ignored=list(self.chats.ignored_advice()), **view)
+        return self.sequence.stamp("layers", ignored=[told(line) for line in self.chats.ignored_advice()], **view)
 
     def form(self, conversation: Conversation | None) -> list[Any]:
         """The whole drawer: where values come from, then preset, system prompt, policy, settings."""
@@ -79,26 +80,26 @@ class PresetHandlers:
     def save(self, event: gr.EventData, conversation_id: str, *form: Any) -> list[Any]:
         """Save the drawer's settings under a name; `shown`."""
         preset = self.store.presets.save(text_of(event, "name"), self.read(*form).settings)
-        return [self._done(f"Saved the preset {preset.name}."), *self._use(conversation_id, preset.id)]
+        return [self._done(t("Saved the preset {name}.", name=preset.name)), *self._use(conversation_id, preset.id)]
 
     @refusable(outputs=13, notice=0)
     def rename(self, event: gr.EventData, conversation_id: str, *form: Any) -> list[Any]:
         """Rename the chosen preset; `shown`, the settings as they are."""
         preset = self.store.presets.rename(self.read(*form).preset_id, text_of(event, "name"))
-        return self._keeping(f"Renamed to {preset.name}.", conversation_id, preset.id)
+        return self._keeping(t("Renamed to {name}.", name=preset.name), conversation_id, preset.id)
 
     @refusable(outputs=13, notice=0)
     def duplicate(self, conversation_id: str, *form: Any) -> list[Any]:
         """Copy the chosen preset, and choose the copy; `shown`."""
         preset = self.store.presets.duplicate(self.read(*form).preset_id)
-        return [self._done(f"Made the preset {preset.name}."), *self._use(conversation_id, preset.id)]
+        return [self._done(t("Made the preset {name}.", name=preset.name)), *self._use(conversation_id, preset.id)]
 
     @refusable(outputs=13, notice=0)
     def take_in(self, event: gr.EventData, conversation_id: str, *form: Any) -> list[Any]:
         """Take in a preset's file, and choose it; `shown`."""
         name, settings = preset_file.read(text_of(event, "text").encode("utf-8", "replace"))
         preset = self.store.presets.add(name, settings)
-        return [self._done(f"Imported the preset {preset.name}."), *self._use(conversation_id, preset.id)]
+        return [self._done(t("Imported the preset {name}.", name=preset.name)), *self._use(conversation_id, preset.id)]
 
     @refusable(outputs=13, notice=0)
     def delete(self, conversation_id: str, *form: Any) -> list[Any]:
@@ -108,7 +109,7 @@ class PresetHandlers:
         self.store.presets.delete(read.preset_id)
         if conversation_id:
             self.remember(self._present(conversation_id), self.read(DEFAULT_ID, *form[1:]))
-        return self._keeping(f"Deleted the preset {name}.", conversation_id, DEFAULT_ID)
+        return self._keeping(t("Deleted the preset {name}.", name=name), conversation_id, DEFAULT_ID)
 
     @refusable(outputs=13, notice=0)
     def reset(self, conversation_id: str, *form: Any) -> list[Any]:
@@ -132,7 +133,7 @@ class PresetHandlers:
         if event is None:
             raise StoreError("there is no change of settings left to undo in this chat")
         self.store.events.undo(event.id)
-        return [self._done("The settings are as they were before."), *self.form(self._present(conversation.id))]
+        return [self._done(t("The settings are as they were before.")), *self.form(self._present(conversation.id))]
 
     def _present(self, conversation_id: str) -> Conversation:
         conversation = self.store.conversations.get(conversation_id)

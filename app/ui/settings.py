@@ -10,6 +10,7 @@ from app.layers import settings_below, source_below
 from app.store import Conversation, NotFound, Preset, Store
 from app.store.presets import DEFAULT_ID
 from app.store.records import ContextPolicy
+from app.ui.language import t
 from engine import InvalidSampling, Sampling
 
 RANDOM = "-1"
@@ -97,8 +98,8 @@ def layers_view(store: Store, preset: Preset, model: Mapping[str, Any], undo: st
         "names": list(NAMES),
         "below": setting_values(settings_below(preset, model)),
         "sources": [source_below(preset, model, name) for name in NAMES],
-        "preset": {"id": preset.id, "name": preset.name, "builtin": preset.builtin},
-        "presets": [{"id": each.id, "name": each.name} for each in store.presets.list()],
+        "preset": {"id": preset.id, "name": shown_name(preset), "builtin": preset.builtin},
+        "presets": [{"id": each.id, "name": shown_name(each)} for each in store.presets.list()],
         "undo": undo,
     }
 
@@ -128,7 +129,12 @@ def find_preset(store: Store, preset_id: Any) -> Preset:
 
 def preset_choices(presets: Sequence[Preset]) -> list[tuple[str, str]]:
     """For the dropdown: what is read, and the id behind it."""
-    return [(preset.name, preset.id) for preset in presets]
+    return [(shown_name(preset), preset.id) for preset in presets]
+
+
+def shown_name(preset: Preset) -> str:
+    """A preset's name; that of one of ours in the language of the request."""
+    return t(preset.name) if preset.builtin else preset.name
 
 
 def _clamped(value: Any, bounds: Range) -> float:

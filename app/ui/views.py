@@ -11,6 +11,7 @@ from app.chats import can_continue
 from app.context import Sight
 from app.live import THOUGHT_MS
 from app.store import Conversation, Hit, Message, Store
+from app.ui.language import t, told
 
 
 class Sequencer:
@@ -84,7 +85,7 @@ def hit_view(hit: Hit) -> dict[str, Any]:
     return {
         "id": hit.message_id,
         "conversation": hit.conversation_id,
-        "title": hit.title or "New chat",
+        "title": hit.title or t("New chat"),
         "role": hit.role,
         "created_at": hit.created_at,
         "pieces": [list(piece) for piece in hit.pieces],
@@ -95,7 +96,7 @@ def conversation_view(conversation: Conversation, tags: Sequence[str] = ()) -> d
     """A row of the list; the browser sorts it under its day, which depends on the user's time zone."""
     return {
         "id": conversation.id,
-        "title": conversation.title or "New chat",
+        "title": conversation.title or t("New chat"),
         "pinned": conversation.pinned,
         "archived": conversation.archived,
         "tags": list(tags),
@@ -104,5 +105,6 @@ def conversation_view(conversation: Conversation, tags: Sequence[str] = ()) -> d
 
 
 def sentence(text: str) -> str:
-    """An error's one line, as it stands alone on the page."""
+    """An error's one line, as it stands alone on the page, in the language of the request."""
+    text = told(text)
     return text[:1].upper() + text[1:]

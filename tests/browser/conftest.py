@@ -178,7 +178,8 @@ def open_page(browser: Browser) -> Iterator[Callable[..., Page]]:
         page.on("pageerror", lambda error: failures.append(str(error)))
         page.on("console", lambda line: failures.append(line.text) if is_failure(line.text) else None)
         page.goto(url)
-        message_box(page).wait_for()
+        # By its place, since its name depends on the language.
+        page.locator("#fs-composer textarea").wait_for()
         return page
 
     yield open_one

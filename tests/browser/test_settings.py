@@ -199,13 +199,24 @@ def test_theme_is_remembered(shared: Server, open_page: Open) -> None:
     page = open_page(shared.url, color_scheme="light")
     background = "getComputedStyle(document.body).backgroundColor"
     light = page.evaluate(background)
-    page.get_by_role("button", name="Dark theme").click()
+    choose_theme(page, "Dark theme")
     dark = page.evaluate(background)
     assert dark != light
     page.reload()
-    page.get_by_role("button", name="Light theme").wait_for()
+    expect(page.get_by_role("button", name="Theme and language")).to_be_visible()
     assert page.evaluate(background) == dark
     assert "__theme" not in page.url
+    choose_theme(page, "System's theme")
+    assert page.evaluate(background) == light
+    page.emulate_media(color_scheme="dark")
+    assert page.evaluate(background) == dark
+    choose_theme(page, "Light theme")
+    assert page.evaluate(background) == light
+
+
+def choose_theme(page: Page, name: str) -> None:
+    page.get_by_role("button", name="Theme and language").click()
+    page.get_by_role("menuitemradio", name=name).click()
 
 
 def test_a_narrow_page_has_overlays(shared: Server, open_page: Open) -> None:

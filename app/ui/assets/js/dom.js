@@ -1,5 +1,7 @@
 // Small helpers to build elements. Text always becomes text nodes, never markup.
 
+import { t } from "./i18n.js";
+
 /** An element: `h("button.fs-icon", {onclick, "aria-label": "Copy"}, child, "text")`. */
 export function h(selector, properties = {}, ...children) {
   const [tag, ...classes] = selector.split(".");
@@ -31,6 +33,8 @@ const PATHS = {
   retry: "M5.2 13.5a7 7 0 1 0 1.6-6.2L4.5 9.5M4.5 4.8v4.7h4.7",
   left: "M14.5 6L8.5 12l6 6",
   right: "M9.5 6l6 6-6 6",
+  globe: "M12 20a8 8 0 1 0 0-16 8 8 0 0 0 0 16zM4.3 12h15.4M12 4c2.6 2.4 3.6 5 3.6 8s-1 5.6-3.6 8c-2.6-2.4-3.6-5-3.6-8s1-5.6 3.6-8z",
+  screen: "M4 5.5h16v10.5H4zM9 19.5h6M12 16v3.5",
   sun: "M12 16a4 4 0 1 0 0-8 4 4 0 0 0 0 8zM12 3v2M12 19v2M3 12h2M19 12h2M5.6 5.6L7 7M17 17l1.4 1.4M18.4 5.6L17 7M7 17l-1.4 1.4",
   moon: "M19.5 14.5A8 8 0 0 1 9.5 4.5a8 8 0 1 0 10 10z",
   sliders: "M4 8h9M17.5 8H20M4 16h2.5M11 16h9M15.25 10.2a2.2 2.2 0 1 0 0-4.4 2.2 2.2 0 0 0 0 4.4zM8.75 18.2a2.2 2.2 0 1 0 0-4.4 2.2 2.2 0 0 0 0 4.4z",
@@ -82,6 +86,6 @@ export async function copyText(text) {
 export async function copyWith(button, text) {
   await copyText(text);
   const before = [...button.childNodes];
-  button.replaceChildren(icon("check"), ...(button.classList.contains("fs-icon") ? [] : ["Copied"]));
+  button.replaceChildren(icon("check"), ...(button.classList.contains("fs-icon") ? [] : [t("Copied")]));
   setTimeout(() => button.replaceChildren(...before), 1400);
 }

@@ -1,12 +1,13 @@
 // Writing a message anew, in its place.
 
 import { h } from "./dom.js";
+import { t } from "./i18n.js";
 
 /** Put a text box in place of `body` until it is sent or given up; `save(text)` gets what was written. */
 export function editInPlace(body, text, action, save) {
   const row = body.closest(".fs-turn");
   if (row.querySelector(".fs-editor")) return;
-  const area = h("textarea.fs-edit", { "aria-label": "Edit message", rows: "1" });
+  const area = h("textarea.fs-edit", { "aria-label": t("Edit message"), rows: "1" });
   area.value = text;
   const end = () => {
     editor.remove();
@@ -24,8 +25,8 @@ export function editInPlace(body, text, action, save) {
     h(
       "div.fs-dialog-row",
       {},
-      h("span.fs-editor-hint", {}, "The old version is kept"),
-      h("button.fs-button", { type: "button", onclick: end }, "Cancel"),
+      h("span.fs-editor-hint", {}, t("The old version is kept")),
+      h("button.fs-button", { type: "button", onclick: end }, t("Cancel")),
       h("button.fs-button.fs-primary", { type: "button", onclick: send, title: "Ctrl+Enter" }, action),
     ),
   );

@@ -1,56 +1,57 @@
 // What an answer cost and what it was made with: the first tab of its panel.
 
 import { copyText, h } from "./dom.js";
+import { number, t } from "./i18n.js";
 import { registerPanelTab } from "./panel.js";
 
-export const number = (value) => value.toLocaleString("en");
-const seconds = (ms) => (ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(1)} s`);
+const seconds = (ms) => (ms < 1000 ? t("{count} ms", { count: Math.round(ms) }) : t("{count} s", { count: (ms / 1000).toFixed(1) }));
 const SETTINGS = {
-  temperature: "Temperature",
-  top_k: "Top-k",
-  top_p: "Top-p",
-  min_p: "Min-p",
-  repetition_penalty: "Repetition penalty",
-  presence_penalty: "Presence penalty",
-  frequency_penalty: "Frequency penalty",
-  max_tokens: "Max new tokens",
+  temperature: t("Temperature"),
+  top_k: t("Top-k"),
+  top_p: t("Top-p"),
+  min_p: t("Min-p"),
+  repetition_penalty: t("Repetition penalty"),
+  presence_penalty: t("Presence penalty"),
+  frequency_penalty: t("Frequency penalty"),
+  max_tokens: t("Max new tokens"),
 };
 
 /** The figures of an answer in a few words, "" where nothing was measured. */
 export function figuresLine({ new_tokens: tokens, tokens_per_second: speed }) {
   if (!tokens) return "";
-  return speed ? `${number(tokens)} tokens · ${speed.toFixed(1)} tok/s` : `${number(tokens)} tokens`;
+  const count = t("{count} tokens", { count: number(tokens) });
+  return speed ? `${count} · ${t("{speed} tok/s", { speed: speed.toFixed(1) })}` : count;
 }
 
 function copied(text, label) {
   const copy = h("button.fs-link", { type: "button", title: label }, text);
   copy.addEventListener("click", () => {
     copyText(text);
-    copy.textContent = "Copied";
+    copy.textContent = t("Copied");
     setTimeout(() => (copy.textContent = text), 1200);
   });
   return copy;
 }
 
 function figureRows({ figures, finish_reason: reason }) {
-  const count = (value) => (value === null ? null : `${number(value)} tokens`);
+  const count = (value) => (value === null ? null : t("{count} tokens", { count: number(value) }));
   return [
-    ["Model", figures.model],
-    ["New tokens", number(figures.new_tokens)],
-    ["Speed", figures.tokens_per_second ? `${figures.tokens_per_second.toFixed(1)} tokens a second` : null],
-    ["Time to first token", figures.ttft_ms === null ? null : seconds(figures.ttft_ms)],
-    ["Prompt", count(figures.prompt_tokens)],
-    ["Reused from before", count(figures.cached_tokens)],
-    ["Reading the prompt", figures.prefill_ms === null ? null : seconds(figures.prefill_ms)],
-    ["Writing", figures.decode_ms === null ? null : seconds(figures.decode_ms)],
-    ["Ended by", { stop: "the model", length: "the limit", cancelled: "you" }[reason]],
+    [t("Model"), figures.model],
+    [t("New tokens"), number(figures.new_tokens)],
+    [t("Speed"), figures.tokens_per_second ? t("{speed} tokens a second", { speed: figures.tokens_per_second.toFixed(1) }) : null],
+    [t("Time to first token"), figures.ttft_ms === null ? null : seconds(figures.ttft_ms)],
+    [t("Prompt"), count(figures.prompt_tokens)],
+    [t("Reused from before"), count(figures.cached_tokens)],
+    [t("Reading the prompt"), figures.prefill_ms === null ? null : seconds(figures.prefill_ms)],
+    [t("Writing"), figures.decode_ms === null ? null : seconds(figures.decode_ms)],
+    [t("Ended by"), { stop: t("the model"), length: t("the limit"), cancelled: t("you") }[reason]],
   ];
 }
 
 function settingRows({ figures: { settings, seed } }) {
   const rows = Object.entries(SETTINGS).map(([name, label]) => [label, settings[name] ?? null]);
-  if (settings.stop?.length) rows.push(["Stop strings", settings.stop.map((text) => JSON.stringify(text)).join(" ")]);
-  if (seed !== null) rows.push(["Seed", copied(seed, "Copy the seed")]);
+  if (settings.stop?.length) rows.push([t("Stop strings"), settings.stop.map((text) => JSON.stringify(text)).join(" ")]);
+  if (seed !== null) rows.push([t("Seed"), copied(seed, t("Copy the seed"))]);
   return rows;
 }
 
@@ -63,10 +64,10 @@ function table(title, rows) {
 
 registerPanelTab({
   id: "figures",
-  label: "Figures",
+  label: t("Figures"),
   appliesTo: (message) => Boolean(message.figures?.new_tokens),
   mount(element, message) {
-    const parts = [table("What it cost", figureRows(message)), table("What it was made with", settingRows(message))];
+    const parts = [table(t("What it cost"), figureRows(message)), table(t("What it was made with"), settingRows(message))];
     element.append(...parts.filter(Boolean));
   },
 });

@@ -2,8 +2,9 @@
 
 import { receive, send } from "./bridge.js";
 import { h, icon, iconButton } from "./dom.js";
+import { t } from "./i18n.js";
 
-const WHO = { user: "By you", assistant: "By the model" };
+const WHO = { user: t("By you"), assistant: t("By the model") };
 
 let filters = {};
 let chips, button;
@@ -32,7 +33,7 @@ export function mountFilters(changed, open) {
   onChange = changed;
   here = open;
   chips = h("div.fs-chips", { hidden: true });
-  button = iconButton("filter", "Filter the search", () => send("sidebar", "choices"), "button.fs-icon.fs-filter");
+  button = iconButton("filter", t("Filter the search"), () => send("sidebar", "choices"), "button.fs-icon.fs-filter");
   return { button, chips };
 }
 
@@ -45,11 +46,11 @@ function set(fresh) {
     since: `From ${filters.since}`,
     until: `To ${filters.until}`,
     tag: `#${filters.tag}`,
-    pinned: "Pinned",
-    conversation_id: "This chat",
+    pinned: t("Pinned"),
+    conversation_id: t("This chat"),
   };
   const chip = (name) =>
-    h("button.fs-chip", { type: "button", title: "Remove this filter", onclick: () => without(name) }, words[name], icon("close"));
+    h("button.fs-chip", { type: "button", title: t("Remove this filter"), onclick: () => without(name) }, words[name], icon("close"));
   chips.replaceChildren(...Object.keys(filters).map(chip));
   chips.hidden = !chips.childElementCount;
   button.classList.toggle("fs-on", !chips.hidden);
@@ -70,21 +71,21 @@ function ask({ models, tags }) {
   const form = h(
     "form.fs-filters",
     { method: "dialog" },
-    h("h3", {}, "Search only"),
-    select("role", "Written by", [["", "Anyone"], ...Object.entries({ user: "You", assistant: "The model" })]),
-    select("model", "Model", all("Any model", models)),
-    h("div.fs-two", {}, day("since", "From"), day("until", "To")),
-    select("tag", "Tag", all("Any tag", tags)),
-    check("pinned", "Pinned chats", "yes"),
-    here() && check("conversation_id", "The open chat", here()),
+    h("h3", {}, t("Search only")),
+    select("role", t("Written by"), [["", t("Anyone")], ...Object.entries({ user: t("You"), assistant: t("The model") })]),
+    select("model", t("Model"), all(t("Any model"), models)),
+    h("div.fs-two", {}, day("since", t("From")), day("until", t("To"))),
+    select("tag", t("Tag"), all(t("Any tag"), tags)),
+    check("pinned", t("Pinned chats"), "yes"),
+    here() && check("conversation_id", t("The open chat"), here()),
     h(
       "div.fs-dialog-row",
       {},
-      h("button.fs-button", { type: "button", onclick: () => end({}) }, "Clear"),
-      h("button.fs-button.fs-primary", { type: "submit" }, "Apply"),
+      h("button.fs-button", { type: "button", onclick: () => end({}) }, t("Clear")),
+      h("button.fs-button.fs-primary", { type: "submit" }, t("Apply")),
     ),
   );
-  const dialog = h("dialog.fs-dialog", { "aria-label": "Filter the search" }, form);
+  const dialog = h("dialog.fs-dialog", { "aria-label": t("Filter the search") }, form);
   const end = (chosen) => {
     dialog.close();
     set(chosen);

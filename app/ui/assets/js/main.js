@@ -8,11 +8,11 @@ import {
   addressed,
   closeOverlays,
   focusComposer,
+  openAppearance,
   setAddress,
   startShell,
   toggleDrawer,
   toggleSidebar,
-  toggleTheme,
 } from "./shell.js";
 import { markActive, mountSidebar, refreshList } from "./sidebar.js";
 import { mountTopbar, whenBack, whenReady } from "./topbar.js";
@@ -49,7 +49,7 @@ const create = () => {
 function mount(part) {
   return (element) => {
     if (part === "sidebar") mountSidebar(element, { open: go, jump: find, create, close: closeOverlays });
-    if (part === "topbar") mountTopbar(element, { toggleSidebar, toggleTheme, toggleDrawer });
+    if (part === "topbar") mountTopbar(element, { toggleSidebar, openAppearance, toggleDrawer });
     if (part === "transcript") mountTranscript(element);
     if (part === "presets") mountPresets(element);
     if (++mounted < PARTS.length) return;

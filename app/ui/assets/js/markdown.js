@@ -4,6 +4,7 @@ import DOMPurify from "../vendor/dompurify/purify.js";
 import hljs from "../vendor/highlightjs/highlight.js";
 import { Marked } from "../vendor/marked/marked.js";
 import { copyWith, h } from "./dom.js";
+import { t } from "./i18n.js";
 
 const TAGS = (
   "a b blockquote br code del em h1 h2 h3 h4 h5 h6 hr i input li ol p pre s strong sub sup table tbody td th thead tr ul"
@@ -60,13 +61,13 @@ function codeBlock(pre, finished) {
       purifier.sanitize(html, { ALLOWED_TAGS: ["span"], ALLOWED_ATTR: ["class"], RETURN_DOM_FRAGMENT: true }),
     );
   }
-  const copy = h("button.fs-code-copy", { type: "button", "aria-label": "Copy code" }, "Copy");
+  const copy = h("button.fs-code-copy", { type: "button", "aria-label": t("Copy code") }, t("Copy"));
   copy.addEventListener("click", () => copyWith(copy, text));
   return h(
     "div.fs-code",
     {},
     h("div.fs-code-bar", {}, h("span", {}, language || "text"), copy),
-    h("pre", { tabindex: "0", "aria-label": "Code" }, code),
+    h("pre", { tabindex: "0", "aria-label": t("Code") }, code),
   );
 }
 
@@ -76,7 +77,7 @@ function fragmentOf(token, links, finished) {
   const fragment = purifier.sanitize(marked.parser(tokens), PURIFY);
   for (const pre of fragment.querySelectorAll("pre")) pre.replaceWith(codeBlock(pre, finished));
   for (const table of fragment.querySelectorAll("table")) {
-    const frame = h("div.fs-table", { tabindex: "0", role: "group", "aria-label": "Table" });
+    const frame = h("div.fs-table", { tabindex: "0", role: "group", "aria-label": t("Table") });
     table.replaceWith(frame);
     frame.append(table);
   }

@@ -2,25 +2,26 @@
 
 import { copyWith, h, icon, iconButton } from "./dom.js";
 import { editInPlace } from "./editor.js";
-import { figuresLine, number } from "./figures.js";
+import { figuresLine } from "./figures.js";
+import { number, t } from "./i18n.js";
 import { MarkdownView } from "./markdown.js";
 import { hasPanel, openPanel } from "./panel.js";
 import { moreButton, versionSwitch } from "./toolbar.js";
 import { Thoughts } from "./thoughts.js";
 
 const WAITING = {
-  waiting: "Waiting for the model to load",
-  queued: "Waiting for its turn",
-  prefill: "Reading",
-  decode: "Thinking",
+  waiting: t("Waiting for the model to load"),
+  queued: t("Waiting for its turn"),
+  prefill: t("Reading"),
+  decode: t("Thinking"),
 };
 const LONG_QUESTION = 2_000;
 
 /** What is said below an answer that did not end by itself; "" for one that did. */
 function remark(message) {
-  if (message.status === "stopped") return "Stopped.";
-  if (message.status === "interrupted" && !message.error) return "Interrupted: Fireside was closed while this was being written.";
-  if (message.finish_reason === "length") return "Cut off: the limit of new tokens or the end of the context was reached.";
+  if (message.status === "stopped") return t("Stopped.");
+  if (message.status === "interrupted" && !message.error) return t("Interrupted: Fireside was closed while this was being written.");
+  if (message.finish_reason === "length") return t("Cut off: the limit of new tokens or the end of the context was reached.");
   return "";
 }
 
@@ -30,7 +31,7 @@ export class MessageRow {
     this.actions = actions;
     this.text = "";
     const mine = message.role === "user";
-    this.element = h(`article.fs-turn.fs-${mine ? "user" : "answer"}`, { "aria-label": mine ? "You" : "Fireside" });
+    this.element = h(`article.fs-turn.fs-${mine ? "user" : "answer"}`, { "aria-label": mine ? t("You") : "Fireside" });
     this.element.dataset.id = message.id;
     this.body = h(mine ? "div.fs-bubble" : "div.fs-md");
     this.foot = h("div.fs-foot");
@@ -59,12 +60,12 @@ export class MessageRow {
         ...this.remembered(message),
         h(
           "div.fs-tools",
-          { role: "toolbar", "aria-label": "Message" },
+          { role: "toolbar", "aria-label": t("Message") },
           ...versionSwitch(message, this.actions),
-          this.copyButton("Copy message"),
+          this.copyButton(t("Copy message")),
           // Shown where its answer is gone.
-          iconButton("retry", "Regenerate", () => this.actions.retry(message.id), "button.fs-icon.fs-if-last"),
-          this.editButton("Send"),
+          iconButton("retry", t("Regenerate"), () => this.actions.retry(message.id), "button.fs-icon.fs-if-last"),
+          this.editButton(t("Send")),
           ...this.lookButton(),
           moreButton(message, this.actions),
         ),
@@ -94,7 +95,7 @@ export class MessageRow {
       this.body.textContent = text;
       return;
     }
-    const all = h("button.fs-link", { type: "button" }, `Show all ${number(text.length)} characters`);
+    const all = h("button.fs-link", { type: "button" }, t("Show all {count} characters", { count: number(text.length) }));
     all.addEventListener("click", () => (this.body.textContent = text));
     this.body.replaceChildren(`${text.slice(0, LONG_QUESTION / 2)}…\n`, all);
   }
@@ -120,7 +121,7 @@ export class MessageRow {
   }
 
   /** Words in place of text that is not there. */
-  say(phase, words = WAITING[phase] ?? "Working") {
+  say(phase, words = WAITING[phase] ?? t("Working")) {
     this.waiting.lastChild.textContent = words;
     if (!this.waiting.isConnected) this.body.after(this.waiting);
   }
@@ -138,23 +139,23 @@ export class MessageRow {
           "div.fs-failure",
           { role: "alert" },
           icon("alert"),
-          h("span", {}, message.error || "The answer failed."),
-          h("button.fs-button", { type: "button", onclick: () => this.actions.retry(message.id) }, "Try again"),
+          h("span", {}, message.error || t("The answer failed.")),
+          h("button.fs-button", { type: "button", onclick: () => this.actions.retry(message.id) }, t("Try again")),
         ),
       );
     }
     const words = remark(message);
     if (words) parts.push(h("p.fs-remark", {}, words));
-    const tools = h("div.fs-tools", { role: "toolbar", "aria-label": "Answer" });
-    tools.append(...versionSwitch(message, this.actions), this.copyButton("Copy"));
-    tools.append(iconButton("retry", "Regenerate", () => this.actions.retry(message.id)));
+    const tools = h("div.fs-tools", { role: "toolbar", "aria-label": t("Answer") });
+    tools.append(...versionSwitch(message, this.actions), this.copyButton(t("Copy")));
+    tools.append(iconButton("retry", t("Regenerate"), () => this.actions.retry(message.id)));
     if (message.can_continue)
-      tools.append(iconButton("forward", "Continue", () => this.actions.goOn(message.id), "button.fs-icon.fs-if-last"));
-    tools.append(this.editButton("Save"), ...this.lookButton(), moreButton(message, this.actions));
+      tools.append(iconButton("forward", t("Continue"), () => this.actions.goOn(message.id), "button.fs-icon.fs-if-last"));
+    tools.append(this.editButton(t("Save")), ...this.lookButton(), moreButton(message, this.actions));
     const figures = message.figures ? figuresLine(message.figures) : "";
     if (figures) {
       const look = (event) => openPanel(message.id, "figures", event.currentTarget);
-      tools.append(h("button.fs-figures-line", { type: "button", title: "Figures of this answer", onclick: look }, figures));
+      tools.append(h("button.fs-figures-line", { type: "button", title: t("Figures of this answer"), onclick: look }, figures));
     }
     parts.push(tools);
     return parts;
@@ -163,14 +164,14 @@ export class MessageRow {
   editButton(action) {
     const { id } = this.message;
     const edit = () => editInPlace(this.body, this.message.content, action, (text) => this.actions.edit(id, text));
-    return iconButton("pencil", "Edit", edit);
+    return iconButton("pencil", t("Edit"), edit);
   }
 
   /** The door to all there is to see of it. */
   lookButton() {
     if (!hasPanel(this.message)) return [];
     const look = (event) => openPanel(this.message.id, "", event.currentTarget);
-    return [iconButton("inside", "Look inside", look, "button.fs-icon.fs-look")];
+    return [iconButton("inside", t("Look inside"), look, "button.fs-icon.fs-look")];
   }
 
   /** Whether the model sees it: `reason` why not, or null. What is merely old is told by the line above the rest. */
@@ -181,7 +182,7 @@ export class MessageRow {
 
   /** What the user decided about the model's memory of it. */
   remembered({ context }) {
-    const words = { pinned: "Always in the model's memory.", excluded: "Left out of the model's memory." }[context];
+    const words = { pinned: t("Always in the model's memory."), excluded: t("Left out of the model's memory.") }[context];
     return words ? [h("p.fs-remark", {}, words)] : [];
   }
 }

@@ -3,6 +3,7 @@
 // The address tells which message and tab are open (`&m=ID&panel=TAB`), so that back closes it and a reload keeps it.
 
 import { h, iconButton } from "./dom.js";
+import { t } from "./i18n.js";
 
 const root = document.documentElement;
 const narrow = matchMedia("(max-width: 820px)");
@@ -31,10 +32,10 @@ export const hasPanel = (message) => tabs.some((tab) => tab.appliesTo(message));
 export function startPanel(find) {
   messageOf = find;
   heading = h("h2", {}, "");
-  list = h("div.fs-panel-tabs", { role: "tablist", "aria-label": "Views" });
+  list = h("div.fs-panel-tabs", { role: "tablist", "aria-label": t("Views") });
   body = h("div.fs-panel-body", { role: "tabpanel", id: "fs-panel-body", tabindex: "0" });
-  const head = h("div.fs-panel-head", {}, heading, iconButton("close", "Close panel", closePanel));
-  panel = h("aside.fs-panel", { role: "dialog", "aria-label": "Look inside", hidden: true }, head, list, body);
+  const head = h("div.fs-panel-head", {}, heading, iconButton("close", t("Close panel"), closePanel));
+  panel = h("aside.fs-panel", { role: "dialog", "aria-label": t("Look inside"), hidden: true }, head, list, body);
   list.addEventListener("keydown", onArrow);
   document.getElementById("fs-shell").append(panel);
   narrow.addEventListener("change", seclude);
@@ -77,7 +78,7 @@ export function syncPanel() {
   }
   const tab = fitting.find(({ id }) => id === asked.get("panel")) ?? fitting[0];
   if (shown?.message === message && shown.tab === tab) return;
-  heading.textContent = message.role === "user" ? "Your message" : "This answer";
+  heading.textContent = message.role === "user" ? t("Your message") : t("This answer");
   panel.setAttribute("aria-label", heading.textContent);
   panel.hidden = false;
   root.classList.add("fs-panel-open");
@@ -113,7 +114,7 @@ function mount(message, tab) {
   body.replaceChildren(element);
   body.scrollTop = 0;
   shown = { message, tab, unmount: null };
-  if (message.status === "streaming") element.append(h("p.fs-remark", {}, "This answer is being written."));
+  if (message.status === "streaming") element.append(h("p.fs-remark", {}, t("This answer is being written.")));
   else shown.unmount = tab.mount(element, message) ?? null;
 }
 

@@ -1,6 +1,7 @@
 // Menus, popovers, notices and the dialog that asks for a name.
 
 import { h, icon, iconButton } from "./dom.js";
+import { t } from "./i18n.js";
 
 let closeOpen = null;
 
@@ -36,25 +37,17 @@ function show(anchor, element, { x, y } = {}) {
   };
 }
 
-/** A menu below `anchor` or at a point; entries are {label, icon, action, danger, href}. */
+/** A menu below `anchor` or at a point; entries are {label, icon, action, danger, href, checked}, null is a line. With
+ *  `checked`, true or false, an entry is one of a choice. */
 export function openMenu(anchor, entries, point) {
-  const items = entries.map((entry) => {
-    const choose = (event) => {
-      if (entry.action) event.preventDefault();
-      closePopup();
-      entry.action?.();
-    };
-    const properties = { role: "menuitem", tabindex: "-1", onclick: choose };
-    if (entry.href) Object.assign(properties, { href: entry.href, download: "" });
-    const tag = `${entry.href ? "a" : "button"}.fs-menu-item${entry.danger ? ".fs-danger" : ""}`;
-    return h(tag, properties, icon(entry.icon), entry.label);
-  });
-  const menu = h("div.fs-popup.fs-menu", { role: "menu" }, ...items);
+  const line = () => h("div.fs-menu-line", { role: "separator" });
+  const menu = h("div.fs-popup.fs-menu", { role: "menu" }, ...entries.map((entry) => (entry ? menuItem(entry) : line())));
+  const items = [...menu.querySelectorAll(".fs-menu-item")];
   menu.addEventListener("keydown", (event) => {
-    const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
-    if (step) {
-      const at = items.indexOf(document.activeElement);
-      items[(at + step + items.length) % items.length].focus();
+    const at = items.indexOf(document.activeElement);
+    const to = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: -1 }[event.key];
+    if (to !== undefined) {
+      items.at(to % items.length).focus();
       event.preventDefault();
     } else if (event.key === "Escape" || event.key === "Tab") {
       closePopup();
@@ -63,7 +56,21 @@ export function openMenu(anchor, entries, point) {
     }
   });
   show(anchor, menu, point);
-  items[0].focus();
+  (items.find((item) => item.ariaChecked === "true") ?? items[0]).focus();
+}
+
+function menuItem(entry) {
+  const choose = (event) => {
+    if (entry.action) event.preventDefault();
+    closePopup();
+    entry.action?.();
+  };
+  const choice = entry.checked !== undefined;
+  const properties = { role: choice ? "menuitemradio" : "menuitem", tabindex: "-1", onclick: choose };
+  if (choice) properties["aria-checked"] = String(entry.checked);
+  if (entry.href) Object.assign(properties, { href: entry.href, download: "" });
+  const tag = `${entry.href ? "a" : "button"}.fs-menu-item${entry.danger ? ".fs-danger" : ""}`;
+  return h(tag, properties, icon(entry.icon), entry.label, entry.checked && icon("check"));
 }
 
 /** Where notices stand: just above the message box, however tall that is. */
@@ -84,7 +91,7 @@ export function notice(text, { kind = "done", action = null, label = "", seconds
     };
     box.append(h("button.fs-notice-action", { type: "button", onclick: act }, label));
   }
-  box.append(iconButton("close", "Dismiss", close));
+  box.append(iconButton("close", t("Dismiss"), close));
   const all = corner();
   // The same words twice say nothing new.
   for (const other of all.children) if (other.textContent === box.textContent) other.remove();
@@ -99,11 +106,11 @@ export function notice(text, { kind = "done", action = null, label = "", seconds
 }
 
 /** Ask for a line of text in a dialog; the text, or null. With `empty`, nothing is an answer too. */
-export function askName(title, action, { label = "Name", value = "", maxlength = 80, empty = false } = {}) {
+export function askName(title, action, { label = t("Name"), value = "", maxlength = 80, empty = false } = {}) {
   return new Promise((resolve) => {
     const input = h("input.fs-input", { type: "text", maxlength, "aria-label": label, placeholder: label });
     input.value = value;
-    const cancel = h("button.fs-button", { type: "button", onclick: () => dialog.close() }, "Cancel");
+    const cancel = h("button.fs-button", { type: "button", onclick: () => dialog.close() }, t("Cancel"));
     const form = h(
       "form",
       { method: "dialog" },

@@ -2,11 +2,12 @@
 
 import { receive, send } from "./bridge.js";
 import { h, icon, iconButton } from "./dom.js";
+import { t } from "./i18n.js";
 import { askName, notice, openMenu } from "./popup.js";
 
 // No preset has as much; Python checks it too.
 const MAX_BYTES = 256 * 1024;
-const SOURCES = { model: "advised by the model", default: "" };
+const SOURCES = { model: t("advised by the model"), default: "" };
 
 let layers = null;
 let undo, reset, ignored;
@@ -18,29 +19,29 @@ export const modelReady = () => send("presets", "model_ready");
 export const presets = () => layers?.presets ?? [];
 
 export function mountPresets(element) {
-  const more = iconButton("more", "Preset menu", () => menu(more), "button.fs-icon", {
+  const more = iconButton("more", t("Preset menu"), () => menu(more), "button.fs-icon", {
     "aria-haspopup": "menu",
     "aria-expanded": "false",
   });
-  reset = h("button.fs-button", { type: "button", disabled: true, onclick: () => send("presets", "reset") }, "Reset");
-  reset.title = "Set everything back to the preset";
-  undo = iconButton("undo", "Undo the last change of settings", () => send("presets", "undo"), "button.fs-icon", {
+  reset = h("button.fs-button", { type: "button", disabled: true, onclick: () => send("presets", "reset") }, t("Reset"));
+  reset.title = t("Set everything back to the preset");
+  undo = iconButton("undo", t("Undo the last change of settings"), () => send("presets", "undo"), "button.fs-icon", {
     disabled: true,
   });
-  ignored = h("ul.fs-ignored", { hidden: true, "aria-label": "Advice of the model that cannot be followed" });
-  element.append(h("button.fs-button", { type: "button", onclick: save }, "Save as…"), reset, undo, more, ignored);
+  ignored = h("ul.fs-ignored", { hidden: true, "aria-label": t("Advice of the model that cannot be followed") });
+  element.append(h("button.fs-button", { type: "button", onclick: save }, t("Save as…")), reset, undo, more, ignored);
   // Gradio tells of a value only after the server has it; what is shown must be true at once.
   document.getElementById("fs-drawer").addEventListener("input", () => setTimeout(mark));
   new MutationObserver(mark).observe(document.getElementById("fs-drawer"), { childList: true, subtree: true });
 }
 
 async function save() {
-  const name = await askName("Save these settings as", "Save");
+  const name = await askName(t("Save these settings as"), t("Save"));
   if (name) send("presets", "save", { name });
 }
 
 async function rename() {
-  const name = await askName("Rename the preset", "Rename", { value: layers.preset.name });
+  const name = await askName(t("Rename the preset"), t("Rename"), { value: layers.preset.name });
   if (name && name !== layers.preset.name) send("presets", "rename", { name });
 }
 
@@ -49,7 +50,7 @@ function takeIn() {
   input.addEventListener("change", async () => {
     const [file] = input.files;
     if (!file) return;
-    if (file.size > MAX_BYTES) notice("This file is too large for a preset.", { kind: "error" });
+    if (file.size > MAX_BYTES) notice(t("This file is too large for a preset."), { kind: "error" });
     else send("presets", "take_in", { text: await file.text() });
   });
   input.click();
@@ -58,13 +59,13 @@ function takeIn() {
 function menu(anchor) {
   const { id, builtin } = layers.preset;
   const own = [
-    { label: "Rename…", icon: "pencil", action: rename },
-    { label: "Delete preset", icon: "trash", danger: true, action: () => send("presets", "delete") },
+    { label: t("Rename…"), icon: "pencil", action: rename },
+    { label: t("Delete preset"), icon: "trash", danger: true, action: () => send("presets", "delete") },
   ];
   openMenu(anchor, [
-    { label: "Duplicate", icon: "copy", action: () => send("presets", "duplicate") },
-    { label: "Export as file", icon: "download", href: `/presets/${encodeURIComponent(id)}.json` },
-    { label: "Import a file…", icon: "upload", action: takeIn },
+    { label: t("Duplicate"), icon: "copy", action: () => send("presets", "duplicate") },
+    { label: t("Export as file"), icon: "download", href: `/presets/${encodeURIComponent(id)}.json` },
+    { label: t("Import a file…"), icon: "upload", action: takeIn },
     ...(builtin ? [] : own),
   ]);
 }
@@ -85,7 +86,7 @@ function mark() {
     if (!label) return;
     const changed = String(valueOf(control)) !== String(layers.below[at]);
     own += changed;
-    label.dataset.source = changed ? "set in this chat" : (SOURCES[layers.sources[at]] ?? "");
+    label.dataset.source = changed ? t("set in this chat") : (SOURCES[layers.sources[at]] ?? "");
     control.classList.toggle("fs-own", changed);
   });
   reset.disabled = own === 0;
@@ -95,7 +96,7 @@ function show(message) {
   layers = message;
   undo.disabled = !layers.undo;
   ignored.hidden = !layers.ignored.length;
-  ignored.replaceChildren(...layers.ignored.map((line) => h("li", {}, `The model's advice is not followed: ${line}`)));
+  ignored.replaceChildren(...layers.ignored.map((line) => h("li", {}, t("The model's advice is not followed: {line}", { line }))));
   // Gradio draws the values that came along after this.
   requestAnimationFrame(() => requestAnimationFrame(mark));
 }

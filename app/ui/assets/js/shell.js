@@ -1,8 +1,9 @@
 // The frame: both side panels, theme, address, keys.
 
 import { icon } from "./dom.js";
+import { chooseLanguage, chosenLanguage, t } from "./i18n.js";
 import { closePanel } from "./panel.js";
-import { closePopup } from "./popup.js";
+import { closePopup, openMenu } from "./popup.js";
 import { focusSearch } from "./sidebar.js";
 
 const root = document.documentElement;
@@ -60,19 +61,45 @@ export function openSearch() {
   focusSearch();
 }
 
-function applyTheme(dark) {
+const systemDark = matchMedia("(prefers-color-scheme: dark)");
+const chosenTheme = () => recall("theme") ?? "system";
+const isDark = () => (chosenTheme() === "system" ? systemDark.matches : chosenTheme() === "dark");
+
+function applyTheme() {
+  const dark = isDark();
   root.classList.toggle("fs-dark", dark);
   document.body.classList.toggle("dark", dark);
-  const button = document.querySelector(".fs-toggle-theme");
-  button.replaceChildren(icon(dark ? "sun" : "moon"));
-  button.title = dark ? "Light theme" : "Dark theme";
-  button.setAttribute("aria-label", button.title);
+  document.querySelector(".fs-appearance").replaceChildren(icon(dark ? "moon" : "sun"));
 }
 
-export function toggleTheme() {
-  const dark = !root.classList.contains("fs-dark");
-  remember("theme", dark ? "dark" : "light");
-  applyTheme(dark);
+function chooseTheme(theme) {
+  remember("theme", theme);
+  applyTheme();
+}
+
+/** The menu of theme and language. */
+export function openAppearance(anchor) {
+  const theme = (name, label, shape) => ({
+    label,
+    icon: shape,
+    checked: chosenTheme() === name,
+    action: () => chooseTheme(name),
+  });
+  const tongue = (code, label) => ({
+    label,
+    icon: "globe",
+    checked: chosenLanguage() === code,
+    action: () => chooseLanguage(code),
+  });
+  openMenu(anchor, [
+    theme("light", t("Light theme"), "sun"),
+    theme("dark", t("Dark theme"), "moon"),
+    theme("system", t("System's theme"), "screen"),
+    null,
+    tongue("en", "English"),
+    tongue("zh-CN", "简体中文"),
+    tongue("", t("Browser's language")),
+  ]);
 }
 
 /** The conversation that the address asks for. */
@@ -86,11 +113,11 @@ export function setAddress(id) {
 
 /** Gradio names its sliders "range slider for X", and the message box after its buttons too. */
 function nameControls() {
-  composer()?.setAttribute("aria-label", "Message");
+  composer()?.setAttribute("aria-label", t("Message"));
   for (const slider of document.querySelectorAll("#fs-drawer .fs-slider:has(input[type=range])")) {
     const label = slider.querySelector("[data-testid=block-info]").textContent.trim();
     slider.querySelector("input[type=range]").setAttribute("aria-label", label);
-    slider.querySelector("input[type=number]").setAttribute("aria-label", `${label}, as a number`);
+    slider.querySelector("input[type=number]").setAttribute("aria-label", t("{label}, as a number", { label }));
   }
 }
 
@@ -145,7 +172,10 @@ export function startShell({ create, open }) {
   const address = new URL(location.href);
   address.searchParams.delete("__theme");
   history.replaceState(history.state, "", address);
-  applyTheme(root.classList.contains("fs-dark"));
+  applyTheme();
+  systemDark.addEventListener("change", applyTheme);
+  // Another tab may have chosen another.
+  addEventListener("storage", applyTheme);
   watchControls();
   setPanel("side", !narrow.matches && recall("side") !== "closed", false);
   setPanel("drawer", !narrow.matches && recall("drawer") === "open", false);

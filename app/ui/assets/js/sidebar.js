@@ -3,6 +3,7 @@
 import { receive, send } from "./bridge.js";
 import { h, icon, iconButton } from "./dom.js";
 import { askedFor, isFor, mountFilters } from "./filters.js";
+import { t } from "./i18n.js";
 import { askName, notice, openMenu } from "./popup.js";
 import { openTrash, whenTrashClosed } from "./trash.js";
 
@@ -21,11 +22,11 @@ let timer = null;
 
 const FORMATS = [
   ["md", "Markdown"],
-  ["html", "Web page"],
-  ["txt", "Plain text"],
-  ["json", "Everything (JSON)"],
+  ["html", t("Web page")],
+  ["txt", t("Plain text")],
+  ["json", t("Everything (JSON)")],
   ["llama.cpp", "llama.cpp"],
-  ["openai", "OpenAI messages"],
+  ["openai", t("OpenAI messages")],
   ["sharegpt", "ShareGPT"],
 ];
 
@@ -34,7 +35,7 @@ const query = () => input.value.trim();
 export function mountSidebar(element, actions) {
   open = actions.open;
   jump = actions.jump;
-  input = h("input", { type: "search", placeholder: "Search chats", "aria-label": "Search chats", autocomplete: "off" });
+  input = h("input", { type: "search", placeholder: t("Search chats"), "aria-label": t("Search chats"), autocomplete: "off" });
   input.addEventListener("input", () => {
     clearTimeout(timer);
     timer = setTimeout(refreshList, SEARCH_MS);
@@ -48,7 +49,7 @@ export function mountSidebar(element, actions) {
     } else input.blur();
   });
   const filters = mountFilters(refreshList, () => active);
-  list = h("nav.fs-list", { "aria-label": "Conversations" });
+  list = h("nav.fs-list", { "aria-label": t("Conversations") });
   none = h("p.fs-none", { hidden: true });
   element.append(
     h(
@@ -56,10 +57,10 @@ export function mountSidebar(element, actions) {
       {},
       h("img", { src: new URL("../favicon.svg", import.meta.url).href, alt: "", width: "26", height: "26" }),
       h("span", {}, "Fireside"),
-      iconButton("close", "Close sidebar", actions.close, "button.fs-icon.fs-close-side"),
+      iconButton("close", t("Close sidebar"), actions.close, "button.fs-icon.fs-close-side"),
     ),
-    h("button.fs-new", { type: "button", onclick: actions.create, title: "New chat (Ctrl+Shift+O)" }, icon("pencil"), "New chat"),
-    h("div.fs-search-row", {}, h("label.fs-search", { title: "Search (Ctrl+K)" }, icon("search"), input), filters.button),
+    h("button.fs-new", { type: "button", onclick: actions.create, title: `${t("New chat")} (Ctrl+Shift+O)` }, icon("pencil"), t("New chat")),
+    h("div.fs-search-row", {}, h("label.fs-search", { title: `${t("Search")} (Ctrl+K)` }, icon("search"), input), filters.button),
     filters.chips,
     none,
     list,
@@ -82,10 +83,10 @@ function showArchive(into) {
 
 function drawFoot() {
   const turn = archived
-    ? h("button.fs-button", { type: "button", onclick: () => showArchive(false) }, icon("left"), "All chats")
-    : h("button.fs-button", { type: "button", onclick: () => showArchive(true) }, icon("archive"), "Archive");
-  const bin = h("button.fs-button", { type: "button", onclick: openTrash }, icon("trash"), "Trash");
-  const all = iconButton("download", "Export all chats", () => openMenu(all, exports()));
+    ? h("button.fs-button", { type: "button", onclick: () => showArchive(false) }, icon("left"), t("All chats"))
+    : h("button.fs-button", { type: "button", onclick: () => showArchive(true) }, icon("archive"), t("Archive"));
+  const bin = h("button.fs-button", { type: "button", onclick: openTrash }, icon("trash"), t("Trash"));
+  const all = iconButton("download", t("Export all chats"), () => openMenu(all, exports()));
   foot.replaceChildren(turn, bin, all);
 }
 
@@ -122,7 +123,7 @@ function draw() {
   const focused = list.contains(document.activeElement) ? document.activeElement.closest(".fs-entry")?.dataset.id : null;
   const groups = new Map();
   for (const each of conversations) {
-    const name = archived ? "Archived" : each.pinned ? "Pinned" : dayOf(each.updated_at);
+    const name = archived ? t("Archived") : each.pinned ? t("Pinned") : dayOf(each.updated_at);
     groups.set(name, [...(groups.get(name) ?? []), each]);
   }
   list.replaceChildren(
@@ -135,14 +136,14 @@ function draw() {
   const wordless = !query() && (role || model || since || until);
   none.hidden = !wordless && (conversations.length > 0 || hits.length > 0);
   none.textContent = wordless
-    ? "Type the words to look for in messages."
+    ? t("Type the words to look for in messages.")
     : query()
-      ? "No chat has these words."
+      ? t("No chat has these words.")
       : Object.keys(askedFor()).length
-        ? "No chat is like this."
+        ? t("No chat is like this.")
         : archived
-          ? "No chat is archived."
-          : "Your chats will be listed here.";
+          ? t("No chat is archived.")
+          : t("Your chats will be listed here.");
   if (focused) list.querySelector(`[data-id="${CSS.escape(focused)}"] a`)?.focus();
 }
 
@@ -155,26 +156,26 @@ function found() {
       h(
         "button.fs-hit",
         { type: "button", onclick: () => jump(id) },
-        h("span.fs-hit-title", {}, `${title} · ${role === "user" ? "You" : "Fireside"}`),
+        h("span.fs-hit-title", {}, `${title} · ${role === "user" ? t("You") : "Fireside"}`),
         h("span.fs-hit-text", {}, ...pieces.map(([text, match]) => (match ? h("mark", {}, text) : text))),
       ),
     );
-  return h("section", { "aria-label": "Messages" }, h("h2", {}, "Messages"), h("ul", {}, ...hits.map(hit)));
+  return h("section", { "aria-label": t("Messages") }, h("h2", {}, t("Messages")), h("ul", {}, ...hits.map(hit)));
 }
 
 function dayOf(time) {
   const today = new Date();
   today.setHours(0, 0, 0, 0);
   const days = Math.floor((today - new Date(time)) / DAY_MS) + 1;
-  if (days <= 0) return "Today";
-  if (days === 1) return "Yesterday";
-  return days <= 7 ? "Previous 7 days" : "Older";
+  if (days <= 0) return t("Today");
+  if (days === 1) return t("Yesterday");
+  return days <= 7 ? t("Previous 7 days") : t("Older");
 }
 
 function entry(each) {
   const link = h("a", { href: `/?c=${encodeURIComponent(each.id)}`, title: each.title }, each.title);
   const row = h("li.fs-entry", {}, link);
-  const more = iconButton("more", "Chat menu", () => menu(each, row, more), "button.fs-icon.fs-more", {
+  const more = iconButton("more", t("Chat menu"), () => menu(each, row, more), "button.fs-icon.fs-more", {
     "aria-haspopup": "menu",
     "aria-expanded": "false",
   });
@@ -199,7 +200,7 @@ const chip = (tag) =>
     "button.fs-tag",
     {
       type: "button",
-      title: `Chats tagged ${tag}`,
+      title: t("Chats tagged {tag}", { tag }),
       onclick: () => {
         input.value = `#${tag}`;
         refreshList();
@@ -209,8 +210,8 @@ const chip = (tag) =>
   );
 
 async function editTags(each) {
-  const tags = await askName("Tags, with commas between them", "Save", {
-    label: "Tags",
+  const tags = await askName(t("Tags, with commas between them"), t("Save"), {
+    label: t("Tags"),
     value: each.tags.join(", "),
     maxlength: 800,
     empty: true,
@@ -221,9 +222,9 @@ async function editTags(each) {
 function archive(each) {
   change("archive", { id: each.id, into: !each.archived });
   if (each.archived) return;
-  notice(`Archived “${each.title}”.`, {
+  notice(t("Archived “{title}”.", each), {
     action: () => change("archive", { id: each.id, into: false }),
-    label: "Undo",
+    label: t("Undo"),
     seconds: 10,
   });
 }
@@ -232,13 +233,13 @@ function menu(each, row, anchor, point) {
   openMenu(
     anchor,
     [
-      { label: each.pinned ? "Unpin" : "Pin", icon: "pin", action: () => change("pin", { id: each.id, pinned: !each.pinned }) },
-      { label: "Rename", icon: "pencil", action: () => rename(each, row) },
-      { label: "Tags…", icon: "tag", action: () => editTags(each) },
-      { label: "Duplicate", icon: "copy", action: () => change("duplicate", { id: each.id }) },
-      { label: each.archived ? "Unarchive" : "Archive", icon: "archive", action: () => archive(each) },
-      { label: "Export…", icon: "download", action: () => openMenu(anchor, exports(`/${encodeURIComponent(each.id)}`), point) },
-      { label: "Delete", icon: "trash", danger: true, action: () => remove(each) },
+      { label: each.pinned ? t("Unpin") : t("Pin"), icon: "pin", action: () => change("pin", { id: each.id, pinned: !each.pinned }) },
+      { label: t("Rename"), icon: "pencil", action: () => rename(each, row) },
+      { label: t("Tags…"), icon: "tag", action: () => editTags(each) },
+      { label: t("Duplicate"), icon: "copy", action: () => change("duplicate", { id: each.id }) },
+      { label: each.archived ? t("Unarchive") : t("Archive"), icon: "archive", action: () => archive(each) },
+      { label: t("Export…"), icon: "download", action: () => openMenu(anchor, exports(`/${encodeURIComponent(each.id)}`), point) },
+      { label: t("Delete"), icon: "trash", danger: true, action: () => remove(each) },
     ],
     point,
   );
@@ -253,15 +254,15 @@ const change = (event, data) => send("sidebar", event, { ...data, query: query()
 function remove(each) {
   change("remove", { id: each.id });
   if (each.id === active) open("");
-  notice(`Deleted “${each.title}”.`, {
+  notice(t("Deleted “{title}”.", each), {
     action: () => change("restore", { id: each.id }),
-    label: "Undo",
+    label: t("Undo"),
     seconds: 10,
   });
 }
 
 function rename(each, row) {
-  const field = h("input.fs-rename", { type: "text", "aria-label": "Chat title", maxlength: "200" });
+  const field = h("input.fs-rename", { type: "text", "aria-label": t("Chat title"), maxlength: "200" });
   field.value = each.title;
   let ended = false;
   const end = (keep) => {

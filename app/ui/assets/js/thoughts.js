@@ -1,11 +1,12 @@
 // What a reasoning model thought before its answer: a quiet line that opens.
 
 import { h } from "./dom.js";
+import { t } from "./i18n.js";
 import { MarkdownView } from "./markdown.js";
 
 function duration(ms) {
   const seconds = Math.max(1, Math.round(ms / 1000));
-  return seconds < 60 ? `${seconds} s` : `${Math.floor(seconds / 60)} min ${seconds % 60} s`;
+  return seconds < 60 ? t("{count} s", { count: seconds }) : t("{minutes} min {seconds} s", { minutes: Math.floor(seconds / 60), seconds: seconds % 60 });
 }
 
 /** The thoughts above an answer's body; nothing is shown until there are any. */
@@ -32,7 +33,7 @@ export class Thoughts {
   grow(piece) {
     this.begun ??= performance.now();
     this.text += piece;
-    this.words.textContent = "Thinking";
+    this.words.textContent = t("Thinking");
     this.element.classList.add("fs-thinking");
     this.place();
     if (this.frame) return;
@@ -44,7 +45,7 @@ export class Thoughts {
 
   /** The answer has begun, or there will be none. */
   finish(ms = this.begun === null ? null : performance.now() - this.begun) {
-    this.words.textContent = ms === null ? "Thoughts" : `Thought for ${duration(ms)}`;
+    this.words.textContent = ms === null ? t("Thoughts") : t("Thought for {duration}", { duration: duration(ms) });
     this.element.classList.remove("fs-thinking");
     this.place();
     this.draw();

@@ -1,6 +1,7 @@
 // What can be done with a message: its versions, and the menu behind the three dots.
 
 import { h, iconButton } from "./dom.js";
+import { t } from "./i18n.js";
 import { openMenu } from "./popup.js";
 import { presets } from "./presets.js";
 
@@ -12,9 +13,9 @@ export function versionSwitch(message, actions) {
   const step = (name, label, to) =>
     iconButton(name, label, () => actions.version(all[to]), "button.fs-icon", { disabled: !all[to] });
   return [
-    step("left", "Previous version", at - 1),
-    h("span.fs-version", { "aria-label": `Version ${at + 1} of ${all.length}` }, `${at + 1}/${all.length}`),
-    step("right", "Next version", at + 1),
+    step("left", t("Previous version"), at - 1),
+    h("span.fs-version", { "aria-label": t("Version {at} of {count}", { at: at + 1, count: all.length }) }, `${at + 1}/${all.length}`),
+    step("right", t("Next version"), at + 1),
   ];
 }
 
@@ -22,24 +23,24 @@ export function versionSwitch(message, actions) {
 export function retryMenu(anchor, message, actions) {
   const now = message.figures?.settings.temperature ?? null;
   const warmth = (label, temperature) => ({
-    label: `${label} (temperature ${temperature.toFixed(1)})`,
+    label: `${label} (${t("temperature {value}", { value: temperature.toFixed(1) })})`,
     icon: "sliders",
     action: () => actions.retry(message.id, { temperature }),
   });
   const entries = presets().map(({ id, name }) => ({
-    label: `With ${name}`,
+    label: t("With {name}", { name }),
     icon: "retry",
     action: () => actions.retry(message.id, { preset: id }),
   }));
-  if (now !== null && now > 0) entries.push(warmth("Colder", Math.max(0, Math.round((now - 0.3) * 10) / 10)));
-  if (now !== null && now < 2) entries.push(warmth("Warmer", Math.min(2, Math.round((now + 0.3) * 10) / 10)));
+  if (now !== null && now > 0) entries.push(warmth(t("Colder"), Math.max(0, Math.round((now - 0.3) * 10) / 10)));
+  if (now !== null && now < 2) entries.push(warmth(t("Warmer"), Math.min(2, Math.round((now + 0.3) * 10) / 10)));
   openMenu(anchor, entries);
 }
 
 /** The button of a message's menu. */
 export function moreButton(message, actions) {
   const { id, context } = message;
-  const button = iconButton("more", "More", () => openMenu(button, entries), "button.fs-icon", {
+  const button = iconButton("more", t("More"), () => openMenu(button, entries), "button.fs-icon", {
     "aria-haspopup": "menu",
     "aria-expanded": "false",
   });
@@ -49,17 +50,17 @@ export function moreButton(message, actions) {
     action: () => actions.context(id, context === wanted ? "" : wanted),
   });
   const again = {
-    label: "Answer again with…",
+    label: t("Answer again with…"),
     icon: "retry",
     action: () => retryMenu(button, message, actions),
   };
   const entries = [
     ...(message.role === "assistant" ? [again] : []),
-    { label: "Branch from here", icon: "branch", action: () => actions.branch(id) },
-    remember(context === "pinned" ? "Stop keeping in memory" : "Keep in memory", "pin", "pinned"),
-    remember(context === "excluded" ? "Take back into memory" : "Leave out of memory", "eyeOff", "excluded"),
-    { label: "Delete only this", icon: "trash", danger: true, action: () => actions.remove(id, true) },
-    { label: "Delete from here on", icon: "trash", danger: true, action: () => actions.remove(id, false) },
+    { label: t("Branch from here"), icon: "branch", action: () => actions.branch(id) },
+    remember(context === "pinned" ? t("Stop keeping in memory") : t("Keep in memory"), "pin", "pinned"),
+    remember(context === "excluded" ? t("Take back into memory") : t("Leave out of memory"), "eyeOff", "excluded"),
+    { label: t("Delete only this"), icon: "trash", danger: true, action: () => actions.remove(id, true) },
+    { label: t("Delete from here on"), icon: "trash", danger: true, action: () => actions.remove(id, false) },
   ];
   return button;
 }

@@ -2,12 +2,12 @@
 
 import { send } from "./bridge.js";
 import { h, iconButton } from "./dom.js";
+import { number, t } from "./i18n.js";
 import { notice } from "./popup.js";
 
 const BUSY_MS = 700;
 const IDLE_MS = 5_000;
 const megabytes = (bytes) => `${(bytes / 1e6).toFixed(bytes < 1e7 ? 1 : 0)} MB`;
-const number = (value) => value.toLocaleString("en");
 
 let name, state, progress, retry, meter, ring, meterText, banner;
 let context = 0;
@@ -30,21 +30,25 @@ export function whenReady(callback) {
   onReady = callback;
 }
 
-export function mountTopbar(element, { toggleSidebar, toggleTheme, toggleDrawer }) {
+export function mountTopbar(element, { toggleSidebar, openAppearance, toggleDrawer }) {
   name = h("span.fs-model-name");
   state = h("span.fs-model-state", { role: "status" });
-  progress = h("progress.fs-progress", { "aria-label": "Model progress", hidden: true });
-  retry = h("button.fs-button.fs-small", { type: "button", hidden: true, onclick: askAgain }, "Retry");
+  progress = h("progress.fs-progress", { "aria-label": t("Model progress"), hidden: true });
+  retry = h("button.fs-button.fs-small", { type: "button", hidden: true, onclick: askAgain }, t("Retry"));
   ring = h("span.fs-ring");
   meterText = h("span.fs-meter-text");
   meter = h("div.fs-meter", { role: "img", hidden: true }, ring, meterText);
   banner = h("div.fs-banner", { role: "alert", hidden: true });
+  const appearance = iconButton("sun", t("Theme and language"), () => openAppearance(appearance), "button.fs-icon.fs-appearance", {
+    "aria-haspopup": "menu",
+    "aria-expanded": "false",
+  });
   element.append(
-    iconButton("sidebar", "Toggle sidebar", toggleSidebar, "button.fs-icon.fs-toggle-side", { "aria-expanded": "true" }),
+    iconButton("sidebar", t("Toggle sidebar"), toggleSidebar, "button.fs-icon.fs-toggle-side", { "aria-expanded": "true" }),
     h("div.fs-model", {}, name, state, progress, retry),
     meter,
-    iconButton("moon", "Dark theme", toggleTheme, "button.fs-icon.fs-toggle-theme"),
-    iconButton("sliders", "Settings", toggleDrawer, "button.fs-icon.fs-toggle-drawer", { "aria-expanded": "false" }),
+    appearance,
+    iconButton("sliders", t("Settings"), toggleDrawer, "button.fs-icon.fs-toggle-drawer", { "aria-expanded": "false" }),
     banner,
   );
   document.addEventListener("visibilitychange", () => document.hidden || lookAgain());
@@ -85,7 +89,7 @@ async function look() {
     wait = 1500;
   }
   banner.hidden = reachable;
-  banner.textContent = reachable ? "" : "Fireside is not running. Your chats are kept; start it again to go on.";
+  banner.textContent = reachable ? "" : t("Fireside is not running. Your chats are kept; start it again to go on.");
   clearTimeout(timer);
   timer = setTimeout(look, wait);
 }
@@ -94,12 +98,12 @@ function show({ status, name: asked, message, done_bytes: done, total_bytes: tot
   const counted = total > 0 && (status === "downloading" || status === "loading");
   name.textContent = asked.split("/").at(-1);
   name.title = model
-    ? `${model.name}, ${Math.round(model.parameters / 1e6)} million parameters, ${model.quantization}, on ${model.device}`
+    ? t("{name}, {parameters} million parameters, {quantization}, on {device}", { ...model, parameters: number(Math.round(model.parameters / 1e6)) })
     : asked;
   const words = {
-    absent: "Looking for the model…",
-    downloading: total ? `Downloading ${megabytes(done)} of ${megabytes(total)}` : "Downloading…",
-    loading: "Loading…",
+    absent: t("Looking for the model…"),
+    downloading: total ? t("Downloading {done} of {total}", { done: megabytes(done), total: megabytes(total) }) : t("Downloading…"),
+    loading: t("Loading…"),
     ready: model ? model.quantization : "",
     failed: message,
   };
@@ -128,9 +132,9 @@ function draw() {
   const used = figures ? (figures.prompt_tokens ?? 0) + (figures.new_tokens ?? 0) : 0;
   meter.hidden = !context;
   ring.style.setProperty("--fs-used", `${Math.min(1, context ? used / context : 0)}turn`);
-  const speed = figures?.tokens_per_second ? ` · ${figures.tokens_per_second.toFixed(1)} tok/s` : "";
+  const speed = figures?.tokens_per_second ? ` · ${t("{speed} tok/s", { speed: figures.tokens_per_second.toFixed(1) })}` : "";
   const whole = h("span", {}, `${number(used)} / ${number(context)}`);
-  meterText.replaceChildren(whole, h("span.fs-wide", {}, ` ctx${speed}`));
-  meter.setAttribute("aria-label", `${number(used)} of ${number(context)} tokens of context used${speed}`);
+  meterText.replaceChildren(whole, h("span.fs-wide", {}, ` ${t("ctx")}${speed}`));
+  meter.setAttribute("aria-label", t("{used} of {context} tokens of context used", { used: number(used), context: number(context) }) + speed);
   meter.title = meter.getAttribute("aria-label");
 }

@@ -2,6 +2,7 @@
 
 import { receive, send } from "./bridge.js";
 import { h, iconButton } from "./dom.js";
+import { t } from "./i18n.js";
 import { MessageRow } from "./message.js";
 import { syncPanel } from "./panel.js";
 import { notice } from "./popup.js";
@@ -11,10 +12,10 @@ import { follow } from "./stream.js";
 import { lookAgain, showFigures } from "./topbar.js";
 
 const STARTERS = [
-  ["Explain simply", "Explain in three sentences why the sky is blue."],
-  ["Write a little", "Write a short poem about a campfire on a cold night."],
-  ["Make a list", "List five ideas for a rainy afternoon at home."],
-  ["Say it better", "Make this sentence friendlier: Send me the report today."],
+  [t("Explain simply"), t("Explain in three sentences why the sky is blue.")],
+  [t("Write a little"), t("Write a short poem about a campfire on a cold night.")],
+  [t("Make a list"), t("List five ideas for a rainy afternoon at home.")],
+  [t("Say it better"), t("Make this sentence friendlier: Send me the report today.")],
 ];
 const NEAR_BOTTOM = 60;
 const TITLE_MS = [1_500, 4_000, 12_000];
@@ -56,10 +57,10 @@ export const open = (id) => send("transcript", "open", { id });
 export const startConversation = () => show({ conversation: "", title: "", messages: [] });
 
 export function mountTranscript(element) {
-  log = h("div.fs-log", { role: "log", "aria-live": "off", "aria-label": "Conversation" });
+  log = h("div.fs-log", { role: "log", "aria-live": "off", "aria-label": t("Conversation") });
   polite = h("div.fs-offscreen", { role: "status", "aria-live": "polite" });
   empty = emptyState();
-  down = iconButton("down", "Jump to the end", () => toBottom("smooth"), "button.fs-jump");
+  down = iconButton("down", t("Jump to the end"), () => toBottom("smooth"), "button.fs-jump");
   scroller = h("div.fs-scroller", { tabindex: "-1" }, empty, log);
   scroller.addEventListener("scroll", () => down.classList.toggle("fs-shown", !nearBottom()), { passive: true });
   // Rows grow after they are drawn; whoever reads the end stays at the end.
@@ -81,9 +82,9 @@ function emptyState() {
     "div.fs-empty",
     {},
     h("img.fs-empty-mark", { src: new URL("../favicon.svg", import.meta.url).href, alt: "" }),
-    h("h1", {}, "What shall we talk about?"),
+    h("h1", {}, t("What shall we talk about?")),
     h("div.fs-starters", {}, ...STARTERS.map(starter)),
-    h("p", {}, "The starter model is tiny: quick and private, but it often gets facts wrong."),
+    h("p", {}, t("The starter model is tiny: quick and private, but it often gets facts wrong.")),
   );
 }
 
@@ -107,7 +108,7 @@ function show({ conversation: id, title, messages, memory = null, notice: words,
   remember(memory);
   if (moved || known.size === 0) toBottom("instant");
   if (focus) bringIntoView(focus);
-  if (undo) notice(`${done}.`, { action: () => send("transcript", "undo", { event: undo }), label: "Undo", seconds: 10 });
+  if (undo) notice(done, { action: () => send("transcript", "undo", { event: undo }), label: t("Undo"), seconds: 10 });
   if (words) notice(words, { kind: "error" });
   onOpen(id, title, moved);
 }
@@ -138,8 +139,8 @@ function remember(memory) {
   for (const row of rows) row.setMemory(memory?.out[row.message.id] ?? null);
   const first = memory?.begins && rows.find((row) => row.message.id === memory.begins);
   if (!first) return;
-  const why = "Older messages do not fit into the model's context. They stay here, and can be kept in it one by one.";
-  first.element.before(h("div.fs-memory", { role: "separator", title: why }, h("span", {}, "The model's memory begins here")));
+  const why = t("Older messages do not fit into the model's context. They stay here, and can be kept in it one by one.");
+  first.element.before(h("div.fs-memory", { role: "separator", title: why }, h("span", {}, t("The model's memory begins here"))));
 }
 
 function bringIntoView(id) {
@@ -190,14 +191,14 @@ function followRow(row) {
       settle();
       remember(memory);
       syncPanel();
-      polite.textContent = message.status === "error" ? "The answer failed" : "Answer finished";
+      polite.textContent = message.status === "error" ? t("The answer failed") : t("Answer finished");
       refreshList();
       // The model writes the title once it has nothing else to do.
       if (rows.length <= 2) for (const wait of TITLE_MS) setTimeout(refreshList, wait);
     },
     lost() {
       row.element.classList.add("fs-lost");
-      row.say("", "Fireside is not answering. What was written so far is kept; waiting for it to come back.");
+      row.say("", t("Fireside is not answering. What was written so far is kept; waiting for it to come back."));
       lookAgain();
     },
     gone() {

@@ -2,6 +2,7 @@
 
 import { receive, send } from "./bridge.js";
 import { h } from "./dom.js";
+import { t } from "./i18n.js";
 
 let dialog = null;
 
@@ -12,30 +13,32 @@ export const openTrash = () => ask("trash");
 
 function show({ conversations, messages, days }) {
   const fresh = dialog === null;
-  dialog ??= h("dialog.fs-dialog.fs-trash", { "aria-label": "Trash" });
+  dialog ??= h("dialog.fs-dialog.fs-trash", { "aria-label": t("Trash") });
   const rows = [
     ...conversations.map((each) =>
-      row(each.title, "Chat", [
-        ["Restore", () => { ask("restore", { id: each.id, query: "" }); openTrash(); }],
-        ["Erase", (button) => sure(button, () => ask("erase", { id: each.id }))],
+      row(each.title, t("Chat"), [
+        [t("Restore"), () => { ask("restore", { id: each.id, query: "" }); openTrash(); }],
+        [t("Erase"), (button) => sure(button, () => ask("erase", { id: each.id }))],
       ]),
     ),
     ...messages.map((each) =>
-      row(each.text || "Empty message", `${each.count === 1 ? "Message" : `${each.count} messages`} of “${each.title}”`, [
-        ["Restore", () => ask("restore_messages", { event: each.event })],
+      row(each.text || t("Empty message"), t(each.count === 1 ? "Message of “{title}”" : "{count} messages of “{title}”", each), [
+        [t("Restore"), () => ask("restore_messages", { event: each.event })],
       ]),
     ),
   ];
-  const kept = days ? `What was deleted is erased after ${days} days.` : "What was deleted stays until you empty the trash.";
+  const kept = days
+    ? t("What was deleted is erased after {days} days.", { days })
+    : t("What was deleted stays until you empty the trash.");
   dialog.replaceChildren(
-    h("h3", {}, "Trash"),
-    h("p.fs-trash-note", {}, `${kept} Backups made before keep it until they are replaced.`),
-    rows.length ? h("ul.fs-trash-list", {}, ...rows) : h("p.fs-none", {}, "The trash is empty."),
+    h("h3", {}, t("Trash")),
+    h("p.fs-trash-note", {}, `${kept} ${t("Backups made before keep it until they are replaced.")}`),
+    rows.length ? h("ul.fs-trash-list", {}, ...rows) : h("p.fs-none", {}, t("The trash is empty.")),
     h(
       "div.fs-dialog-row",
       {},
-      rows.length > 0 && button("Empty trash", (self) => sure(self, () => ask("erase")), ".fs-danger"),
-      button("Close", () => dialog.close()),
+      rows.length > 0 && button(t("Empty trash"), (self) => sure(self, () => ask("erase")), ".fs-danger"),
+      button(t("Close"), () => dialog.close()),
     ),
   );
   if (!fresh) return;
@@ -76,7 +79,7 @@ function sure(button, action) {
     return;
   }
   button.dataset.asked = "yes";
-  button.textContent = "Erase for good?";
+  button.textContent = t("Erase for good?");
   button.classList.add("fs-danger");
 }
 

@@ -1,0 +1,5 @@
+"""Accounts, login and keys."""
+
+from __future__ import annotations
+
+CHINESE = {}

@@ -1,0 +1,37 @@
+"""The labels and helps of the settings drawer, and of Gradio's other controls."""
+
+from __future__ import annotations
+
+CHINESE = {
+    "Message": "消息",
+    "Message the model": "给模型发消息",
+    "Send": "发送",
+    "Stop": "停止",
+    "Runs on this computer. Answers can be wrong.": "在这台电脑上运行。回答可能有误。",
+    "Settings": "设置",
+    "Preset": "预设",
+    "System prompt": "系统提示词",
+    "What the model is told before your first message": "在您的第一条消息之前告诉模型的话",
+    "Temperature": "温度",
+    "0 always takes the likeliest": "0 表示总是选最可能的词",
+    "Top-k": "Top-k",
+    "Only the k likeliest; 0 = all": "只从最可能的 k 个中选；0 = 不限",
+    "Top-p": "Top-p",
+    "Only the likeliest share": "只从累计概率最高的部分中选",
+    "Min-p": "Min-p",
+    "Drops the very unlikely": "去掉可能性极低的词",
+    "Repetition penalty": "重复惩罚",
+    "Above 1 repeats less": "大于 1 时减少重复",
+    "Presence penalty": "存在惩罚",
+    "Above 0 brings new words": "大于 0 时鼓励用新词",
+    "Frequency penalty": "频率惩罚",
+    "Above 0 repeats less often": "大于 0 时降低重复的次数",
+    "Max new tokens": "最大生成长度",
+    "0 = to the end of the context": "0 = 直到上下文用完",
+    "Seed (-1 = random)": "随机种子（-1 = 随机）",
+    "Stop strings": "停止文本",
+    "One a line; the answer ends before any of them": "每行一个；回答会在遇到其中任何一个之前结束",
+    "When the chat outgrows the model's memory": "对话超出模型的记忆时",
+    "Leave out the oldest messages": "略去最早的消息",
+    "Refuse the message": "拒绝发送",
+}

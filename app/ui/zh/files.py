@@ -1,0 +1,5 @@
+"""Imports and exports."""
+
+from __future__ import annotations
+
+CHINESE = {}

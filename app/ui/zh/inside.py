@@ -1,0 +1,5 @@
+"""What is seen inside an answer."""
+
+from __future__ import annotations
+
+CHINESE = {}
