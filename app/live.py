@@ -136,7 +136,7 @@ class LiveRun:
         """Take in a step; how many are not saved yet."""
         with self._changed:
             if step.token is not None:
-                self._tokens.append(step.token, step.logprob, step.top)
+                self._tokens.append(step.token, step.logprob, step.top, step.entropy, step.rank)
             self._pieces += 1
             self._text += storable(step.text)
             self._reasoning += storable(step.reasoning)

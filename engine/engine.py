@@ -12,21 +12,24 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from engine.answering import Answering
 from engine.checkpoint import open_checkpoint
 from engine.checkpoint.quantize import quantized
 from engine.constraint import JsonSchemas
 from engine.disk_kv import DiskKV
+from engine.distribution import Distribution
 from engine.errors import ContextOverflow, EngineError, InvalidPrompt, InvalidSampling, InvalidSchema, UnsupportedModel
 from engine.info import EngineInfo, installed_version
-from engine.job import Job
 from engine.kv_files import KVFiles
 from engine.loading import KERNELS, Acceleration, Loading
 from engine.model import Chunk, ForwardPass
+from engine.reading import Reading, ReadingJob, TokenScore, scored
 from engine.reasoning import ThinkTags
 from engine.run import Run
 from engine.sampler import Sampler
 from engine.sampling import Sampling
 from engine.scheduler import PREFILL_CHUNK, Scheduler
+from engine.scores import Scores
 from engine.template import ChatTemplate, RenderedChat
 from engine.tokenizer import Tokenizer
 
@@ -218,10 +221,46 @@ class Engine:
 
         chunk: how many tokens are computed at once; with 1 they are computed as those of an answer are.
         """
-        ids = self._prompt_tokens(tokens)
-        if len(ids) > self.info.context:
-            raise ContextOverflow(need=len(ids), have=self.info.context)
+        ids = self._checked_prompt(tokens)
         return self._scheduler.call(lambda: self._all_logits(ids, chunk))
+
+    def score(self, tokens: Sequence[int], *, first: int = 1, top: int = 5) -> list[TokenScore]:
+        """How likely each of `tokens` is after those before it, from position `first` on, in one pass.
+
+        top: how many alternatives are told of each. Raises as `generate` does; see also `scoring`.
+        """
+        return self.scoring(tokens, first=first, top=top).result()
+
+    def scoring(self, tokens: Sequence[int], *, first: int = 1, top: int = 5) -> Reading[list[TokenScore]]:
+        """As `score`, but under way: beside other runs, as any of them is. It can be waited for, and cancelled."""
+        if first < 1:
+            raise InvalidPrompt(
+                "the first token has none before it, so nothing tells how likely it is: score from 1 on"
+            )
+        prompt = tuple(self._checked_prompt(tokens))
+        found: list[TokenScore] = []
+        reading = Reading(prompt, found)
+        if first >= len(prompt):
+            reading.finish()
+            return reading
+        self._scheduler.submit(ReadingJob(reading, first - 1, scored(first, prompt, top, found)))
+        return reading
+
+    def next_token(self, prompt: str | Sequence[int]) -> Distribution:
+        """The distribution of the token after a prompt, ordinary text or token ids; raises as `generate` does."""
+        return self.next_reading(prompt).result()[0]
+
+    def next_reading(self, prompt: str | Sequence[int]) -> Reading[list[Distribution]]:
+        """As `next_token`, but under way: what is found is one distribution, and `stats` tell what was reused."""
+        tokens = tuple(self._checked_prompt(prompt))
+        found: list[Distribution] = []
+        reading = Reading(tokens, found)
+
+        def take(position: int, scores: Scores) -> None:
+            found.append(Distribution(scores.logits.copy()))
+
+        self._scheduler.submit(ReadingJob(reading, len(tokens) - 1, take))
+        return reading
 
     def close(self) -> None:
         """Stop the engine's thread; runs under way end with EngineClosed. Safe to call twice."""
@@ -261,7 +300,9 @@ class Engine:
         run = Run(tokens, seed)
         constraint = None if schema is None else self._schemas.constraint(schema)
         sampler = Sampler(sampling, seed, tokens, self._tokenizer.vocabulary, constraint)
-        job = Job(run, sampling, sampler, self._tokenizer, self.info.context, tags, thinking=thinking, begins=begins)
+        job = Answering(
+            run, sampling, sampler, self._tokenizer, self.info.context, tags, thinking=thinking, begins=begins
+        )
         job.resume(answer)
         self._scheduler.submit(job)
         return run
@@ -273,6 +314,13 @@ class Engine:
         if not prompt:
             raise InvalidPrompt("the prompt is empty: write something first")
         return self._checked(prompt)
+
+    def _checked_prompt(self, prompt: str | Sequence[int]) -> list[int]:
+        """A prompt that is only read, so that it may fill the context."""
+        tokens = self._prompt_tokens(prompt)
+        if len(tokens) > self.info.context:
+            raise ContextOverflow(need=len(tokens), have=self.info.context)
+        return tokens
 
     def _checked(self, tokens: Sequence[int]) -> list[int]:
         for token in tokens:

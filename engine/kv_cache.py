@@ -10,6 +10,9 @@ from torch import Tensor
 from engine.config import ModelConfig
 from engine.errors import OutOfMemory
 
+# Where it matters in which chunks a prompt was computed, they have so many tokens, and begin at multiples of it.
+ALIGNMENT = 64
+
 
 class KVCache:
     """Keys and values of one sequence, each [layers, kv_heads, capacity, head_dim], filled up to `length`.
@@ -47,24 +50,50 @@ class KVCache:
         self.values[layer, :, start:end] = value.transpose(0, 1)
         return self.keys[layer, :, :end], self.values[layer, :, :end]
 
+    def copy(self, other: KVCache, end: int) -> None:
+        """Take over what another cache of the model holds from this one's end on up to position `end`."""
+        start = self.length
+        self.keys[:, :, start:end] = other.keys[:, :, start:end]
+        self.values[:, :, start:end] = other.values[:, :, start:end]
+        self.length = end
+
 
 class Slot:
-    """A cache with the token ids it holds, free or used by one run."""
+    """A cache with the token ids it holds, free or used by one run.
+
+    aligned: how many of the first tokens were computed in whole chunks of ALIGNMENT tokens.
+    """
 
     def __init__(self, cache: KVCache) -> None:
         self.cache = cache
         self.tokens: list[int] = []
+        self.aligned = 0
         self.free = True
         self.last_used = 0
 
-    def common_prefix(self, prompt: Sequence[int]) -> int:
-        """How many leading tokens of `prompt` the slot already holds."""
-        limit = min(len(self.tokens), len(prompt))
-        return next((i for i in range(limit) if self.tokens[i] != prompt[i]), limit)
+    def shared(self, prompt: Sequence[int], most: int, *, aligned: bool = False) -> int:
+        """How many leading tokens of `prompt` the slot already holds, `most` at most. aligned: of those only."""
+        limit = min(self.aligned if aligned else len(self.tokens), most)
+        shared = common_prefix(self.tokens, prompt, limit)
+        return shared // ALIGNMENT * ALIGNMENT if aligned else shared
+
+    def append(self, tokens: Sequence[int]) -> None:
+        """These have been computed at once, after those before."""
+        if len(self.tokens) == self.aligned and len(tokens) == ALIGNMENT:
+            self.aligned += ALIGNMENT
+        self.tokens += tokens
+
+    def copy(self, other: Slot, end: int) -> None:
+        """Take over what another slot, which holds the same tokens, holds of the tokens up to `end`."""
+        self.cache.copy(other.cache, end)
+        if len(self.tokens) == self.aligned:
+            self.aligned = max(self.aligned, min(other.aligned, end // ALIGNMENT * ALIGNMENT))
+        self.tokens += other.tokens[len(self.tokens) : end]
 
     def rewind(self, length: int) -> None:
         """Forget all but the first `length` tokens."""
         del self.tokens[length:]
+        self.aligned = min(self.aligned, length // ALIGNMENT * ALIGNMENT)
         self.cache.length = length
 
 
@@ -77,21 +106,25 @@ class SlotPool:
         self._slots: list[Slot] = []
         self._clock = 0
 
-    def acquire(self, prompt: Sequence[int]) -> Slot | None:
+    def acquire(self, prompt: Sequence[int], most: int, *, aligned: bool = False) -> Slot | None:
         """A free slot, rewound to the longest prefix it shares with `prompt`; None if all are in use.
 
-        At least the last prompt token is left to compute, since its logits are wanted. Without a shared prefix a
+        most, aligned: see `Slot.shared`; what is wanted the logits of must be computed again. Without a shared prefix a
         new slot is made before an old one is emptied, the least recently used first.
         """
+
+        def shared(slot: Slot) -> int:
+            return slot.shared(prompt, most, aligned=aligned)
+
         free = [slot for slot in self._slots if slot.free]
-        best = max(free, key=lambda slot: (slot.common_prefix(prompt), -slot.last_used), default=None)
-        nothing_shared = best is None or best.common_prefix(prompt) == 0
+        best = max(free, key=lambda slot: (shared(slot), -slot.last_used), default=None)
+        nothing_shared = best is None or shared(best) == 0
         if nothing_shared and len(self._slots) < self._count:
             best = Slot(self._new_cache())
             self._slots.append(best)
         if best is None:
             return None
-        best.rewind(min(best.common_prefix(prompt), len(prompt) - 1))
+        best.rewind(shared(best))
         best.free = False
         self._clock += 1
         best.last_used = self._clock
@@ -100,3 +133,9 @@ class SlotPool:
     def release(self, slot: Slot) -> None:
         """Give a slot back; what it holds stays for the next prompt that begins alike."""
         slot.free = True
+
+
+def common_prefix(first: Sequence[int], second: Sequence[int], most: int) -> int:
+    """How many tokens two sequences have in common at their beginning, `most` at most."""
+    limit = min(len(first), len(second), most)
+    return next((place for place in range(limit) if first[place] != second[place]), limit)

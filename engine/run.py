@@ -23,7 +23,8 @@ class Step:
     while half a character, a possible stop string or a possible tag is held back. reasoning: likewise of what a
     reasoning model thinks, all of which comes before the answer; "" for other models. logprob: natural logarithm of
     its probability before temperature and truncation. top: the likeliest (id, logprob) pairs, as many as
-    `Sampling.logprobs` asked. finish_reason: set on the last step only.
+    `Sampling.logprobs` asked. finish_reason: set on the last step only. entropy, rank: where `logprobs` were asked for,
+    the entropy of that distribution, in nats, and the token's place in it, from 1; else None.
     """
 
     token: int | None
@@ -32,19 +33,23 @@ class Step:
     top: tuple[tuple[int, float], ...] = ()
     finish_reason: FinishReason | None = None
     reasoning: str = ""
+    entropy: float | None = None
+    rank: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Stats:
     """Figures of a run so far; tokens are counts, times are seconds.
 
-    restored_tokens: how many of the `cached_tokens` were read from disk. accepted_tokens: how many of the
+    restored_tokens: how many of the `cached_tokens` were read from disk; forked_tokens: how many were computed for a
+    run beside this one and copied. accepted_tokens: how many of the
     `drafted_tokens` that were guessed beforehand the run has chosen.
     """
 
     prompt_tokens: int = 0
     cached_tokens: int = 0
     restored_tokens: int = 0
+    forked_tokens: int = 0
     new_tokens: int = 0
     drafted_tokens: int = 0
     accepted_tokens: int = 0
@@ -60,24 +65,45 @@ class Stats:
         return (self.new_tokens - 1) / self.decode_seconds if self.new_tokens > 1 and self.decode_seconds else 0.0
 
 
-class Run:
+class Progress:
+    """How far a run of the engine is; `cancel` may be called from any thread.
+
+    queue_position: its place among the runs that wait, from 1; 0 once it is its turn.
+    """
+
+    def __init__(self, prompt: tuple[int, ...], seed: int = 0) -> None:
+        self.prompt = prompt
+        self.phase: Phase = "queued"
+        self.stats = Stats(prompt_tokens=len(prompt), seed=seed)
+        self.queue_position = 0
+        self._cancelled = threading.Event()
+
+    def cancel(self) -> None:
+        """End the run: at most one more token, also while it is queued or prefilling."""
+        self._cancelled.set()
+
+    @property
+    def cancelled(self) -> bool:
+        return self._cancelled.is_set()
+
+    def fail(self, error: EngineError) -> None:
+        """Called by the engine thread only: ends the run with an error."""
+        raise NotImplementedError
+
+
+class Run(Progress):
     """An answer under way: iterate for its steps, from one thread; `cancel` from any.
 
     Iterating raises the EngineError that ended the run, after the steps that came before it. Leaving the loop
     early does not stop the run: call `cancel`.
 
-    queue_position: its place among the runs that wait, from 1; 0 once it is its turn. begun: of an
-    answer that is continued, what can be shown of the tokens it had; the steps go on from there.
+    begun: of an answer that is continued, what can be shown of the tokens it had; the steps go on from there.
     """
 
     def __init__(self, prompt: tuple[int, ...], seed: int) -> None:
-        self.prompt = prompt
-        self.phase: Phase = "queued"
-        self.stats = Stats(prompt_tokens=len(prompt), seed=seed)
+        super().__init__(prompt, seed)
         self.begun = NOTHING
-        self.queue_position = 0
         self._steps: queue.SimpleQueue[Step | EngineError] = queue.SimpleQueue()
-        self._cancelled = threading.Event()
         self._ended = False
 
     def __iter__(self) -> Iterator[Step]:
@@ -88,14 +114,6 @@ class Run:
                 raise item
             self._ended = item.finish_reason is not None
             yield item
-
-    def cancel(self) -> None:
-        """End the run: at most one more token, also while it is queued or prefilling."""
-        self._cancelled.set()
-
-    @property
-    def cancelled(self) -> bool:
-        return self._cancelled.is_set()
 
     def emit(self, step: Step) -> None:
         """Called by the engine thread only."""

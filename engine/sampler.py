@@ -14,19 +14,54 @@ from engine.scores import Scores
 
 
 class Choice(NamedTuple):
-    """A token, its logprob under the model's own distribution, and the likeliest (id, logprob) pairs."""
+    """A token, its logprob under the model's own distribution, and the likeliest (id, logprob) pairs. Where these are
+    asked for, the entropy of the distribution in nats and the token's rank in it, from 1; else None."""
 
     token: int
     logprob: float
     top: tuple[tuple[int, float], ...]
+    entropy: float | None = None
+    rank: int | None = None
+
+
+class Candidates(NamedTuple):
+    """What the filters of a setting leave of a distribution.
+
+    ids: the likeliest first. weights: float64, proportional to their probabilities. after_top_k, after_top_p: how many
+    were left by then; what follows, min_p, leaves all of `ids`.
+    """
+
+    ids: np.ndarray
+    weights: np.ndarray
+    after_top_k: int
+    after_top_p: int
+
+
+def candidates(scores: Scores, sampling: Sampling) -> Candidates:
+    """Apply top-k, temperature, top-p and min-p in this order, each to what the one before it kept, renormalised.
+
+    At temperature 0 the likeliest alone is left.
+    """
+    if sampling.temperature == 0.0:
+        return Candidates(scores.ids[:1], np.ones(1), 1, 1)
+    kept, ids = scores.likeliest(sampling.top_k or scores.count)
+    after_top_k = len(ids)
+    # Double precision, so that no probability of the tail is rounded away from the sums below.
+    weights = np.exp((kept - kept[0]).astype(np.float64) / sampling.temperature)
+    if sampling.top_p < 1.0:
+        sums = weights.cumsum()
+        weights = weights[sums - weights < sampling.top_p * sums[-1]]
+    after_top_p = len(weights)
+    if sampling.min_p:
+        weights = weights[weights >= sampling.min_p * weights[0]]
+    return Candidates(ids[: len(weights)], weights, after_top_k, after_top_p)
 
 
 class Sampler:
     """The sampling state of one run: its random generator and the tokens seen so far.
 
-    The order is penalties and bias, constraint, top-k, temperature, top-p, min-p, then one draw by inverse
-    distribution. Each filter works on what the one before it kept, renormalised. The same settings, seed and logits
-    give the same tokens.
+    The order is penalties and bias, constraint, then the filters of `candidates`, then one draw by inverse
+    distribution. The same settings, seed and logits give the same tokens.
 
     vocabulary: how many ids the tokenizer has. constraint: what the answer may say at all.
     """
@@ -68,13 +103,18 @@ class Sampler:
         normaliser = scores.normaliser
         if normaliser != normaliser:
             raise EngineError("the model computed values that are not numbers: the file may be damaged, fetch it again")
-        token = self._draw(scores if self._neutral else scores.adjusted(self._adjust(scores.logits)))
+        token = self._draw(self.adjusted(scores))
         self._remember(token)
-        top: tuple[tuple[int, float], ...] = ()
-        if self.sampling.logprobs:
-            values, ids = scores.likeliest(self.sampling.logprobs)
-            top = tuple(zip(ids.tolist(), (values - normaliser).tolist(), strict=True))
-        return Choice(token, scores.logit(token) - normaliser, top)
+        logprob = scores.logit(token) - normaliser
+        if not self.sampling.logprobs:
+            return Choice(token, logprob, ())
+        values, ids = scores.likeliest(self.sampling.logprobs)
+        top = tuple(zip(ids.tolist(), (values - normaliser).tolist(), strict=True))
+        return Choice(token, logprob, top, scores.entropy, scores.rank(token))
+
+    def adjusted(self, scores: Scores) -> Scores:
+        """After penalties, bias and constraint, as `candidates` filters them."""
+        return scores if self._neutral else scores.adjusted(self._adjust(scores.logits))
 
     @property
     def _neutral(self) -> bool:
@@ -98,17 +138,9 @@ class Sampler:
         return logits
 
     def _draw(self, scores: Scores) -> int:
-        sampling = self.sampling
-        if sampling.temperature == 0.0:
+        if self.sampling.temperature == 0.0:
             return int(scores.ids[0])
-        kept, ids = scores.likeliest(sampling.top_k or scores.count)
-        # Double precision, so that no probability of the tail is rounded away from the sums below.
-        weights = np.exp((kept - kept[0]).astype(np.float64) / sampling.temperature)
-        if sampling.top_p < 1.0:
-            sums = weights.cumsum()
-            weights = weights[sums - weights < sampling.top_p * sums[-1]]
-        if sampling.min_p:
-            weights = weights[weights >= sampling.min_p * weights[0]]
+        ids, weights, *_ = candidates(scores, self.sampling)
         sums = weights.cumsum()
         index = int(sums.searchsorted(self._uniform() * sums[-1], side="right"))
         return int(ids[min(index, len(weights) - 1)])

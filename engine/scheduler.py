@@ -15,10 +15,11 @@ from torch import Tensor
 from engine.disk_kv import DiskKV
 from engine.draft import LONGEST_DRAFT
 from engine.errors import EngineBusy, EngineClosed, EngineError, OutOfMemory
+from engine.forking import follow, take_copied
 from engine.job import Job
-from engine.kv_cache import SlotPool
+from engine.kv_cache import ALIGNMENT, SlotPool
 from engine.model import Chunk, ForwardPass
-from engine.scores import Scores, scores_of
+from engine.scores import scores_of
 
 # Tokens of prompts a step computes: this bounds how long a cancel waits, and beside others that are answering, how
 # long their next token does. About a quarter second for 135M parameters by torch on two cores, and half of that.
@@ -33,10 +34,12 @@ T = TypeVar("T")
 
 
 class Work(NamedTuple):
-    """The tokens of one run that the next step computes; the last `drafted` of them are guesses."""
+    """The tokens of one run that the next step computes; the last `drafted` of them are guesses, and the logits of
+    the last `wanted` are."""
 
     job: Job
     tokens: list[int]
+    wanted: int = 1
     drafted: int = 0
 
 
@@ -50,9 +53,13 @@ class Scheduler:
     them only as far as they are what it chooses, so guesses never change an answer: they are made where a token's
     logits do not depend on how many are computed with it.
 
+    A prompt that begins like that of a run under way is not computed twice: the later run copies the keys and values
+    of the earlier one as soon as these are there.
+
     disk: keeps keys and values over a restart; closed with the scheduler. vocabulary: how many ids the tokenizer
-    has. deterministic: compute each run by itself where computing several at
-    once changes the last digits. threads: of the CPU, for torch. speculate: whether to guess at all.
+    has. deterministic: where computing several tokens at once changes the last
+    digits, compute each run by itself and its prompt in chunks that depend on nothing else, and use again only what was
+    computed so. threads: of the CPU, for torch. speculate: whether to guess at all.
     """
 
     def __init__(
@@ -149,12 +156,18 @@ class Scheduler:
             for call in calls:
                 call()
             self._take_restored()
+            self._take_copied()
             if batch := self._next_batch():
                 self._step(batch)
             elif self._active:
                 self._await_restored()
         self._end_all()
         self._model.close()
+
+    @property
+    def _aligned(self) -> bool:
+        """Whether what is computed beside a token, or before it, must not change its last digits but would."""
+        return self._deterministic and not self._model.batch_invariant
 
     def _set_threads(self) -> None:
         """For torch in this thread. Its threads spin after their work, which would hold up a model that has its own."""
@@ -177,14 +190,18 @@ class Scheduler:
             try:
                 if job.run.cancelled:
                     job.cancel()
-                elif waiting or (slot := self._slots.acquire(job.run.prompt)) is None:
+                elif (
+                    waiting
+                    or (slot := self._slots.acquire(job.run.prompt, job.reusable, aligned=self._aligned)) is None
+                ):
                     waiting.append(job)
                     job.run.queue_position = len(waiting)
                 else:
                     job.start(slot)
+                    follow(job, self._active, aligned=self._aligned)
                     self._active.append(job)
-                    if self._disk:
-                        job.restore = self._disk.restore(slot, job.run.prompt, self._notify)
+                    if self._disk and job.donor is None:
+                        job.restore = self._disk.restore(slot, job.run.prompt[: job.reusable + 1], self._notify)
             except Exception as error:
                 job.run.fail(_as_engine_error(error))
         self._queue = waiting
@@ -194,6 +211,13 @@ class Scheduler:
             try:
                 if job.restore and job.restore.ready and not job.run.cancelled:
                     job.take_restored()
+            except Exception as error:
+                self._fail(job, _as_engine_error(error))
+
+    def _take_copied(self) -> None:
+        for job in tuple(self._active):
+            try:
+                take_copied(job, self._active, aligned=self._aligned)
             except Exception as error:
                 self._fail(job, _as_engine_error(error))
 
@@ -214,17 +238,19 @@ class Scheduler:
                 self._release(job)
                 job.cancel()
         decoding = [job for job in self._active if len(job.pending) == 1]
-        prefilling = [job for job in self._active if len(job.pending) > 1 and not job.restore]
+        prefilling = [job for job in self._active if len(job.pending) > 1 and not job.waits]
         budget = CHUNK_BESIDE_DECODE if decoding else PREFILL_CHUNK
         batch = [Work(job, job.pending) for job in decoding]
         if self._speculate and len(decoding) == 1 and self._model.batch_invariant:
             draft = decoding[0].draft(LONGEST_DRAFT)
-            batch = [Work(decoding[0], decoding[0].pending + draft, len(draft))]
+            batch = [Work(decoding[0], decoding[0].pending + draft, 1 + len(draft), len(draft))]
         for job in prefilling:
             if budget <= 0:
                 break
-            batch.append(Work(job, job.pending[:budget]))
-            budget -= len(batch[-1].tokens)
+            assert job.slot is not None
+            tokens = job.pending[: ALIGNMENT - len(job.slot.tokens) % ALIGNMENT if self._aligned else budget]
+            batch.append(Work(job, tokens, job.wanted(len(tokens))))
+            budget -= len(tokens)
             # The others' turn comes before its next.
             self._active.remove(job)
             self._active.append(job)
@@ -239,39 +265,24 @@ class Scheduler:
             self._recover(batch, error)
             return
         for work in batch:
-            rows = list(islice(scores, 1 + work.drafted))
+            rows = list(islice(scores, work.wanted))
             try:
-                self._hand_out(work, rows)
+                job, slot = work.job, work.job.slot
+                assert slot is not None
+                slot.append(work.tokens)
+                del job.pending[: len(work.tokens) - work.drafted]
+                if not job.hand_out(rows, work.drafted):
+                    self._release(job)
             except Exception as error:
                 self._fail(work.job, _as_engine_error(error))
-
-    def _hand_out(self, work: Work, scores: Sequence[Scores]) -> None:
-        """Have a run choose its next token and, as long as what it chooses was guessed, the one after."""
-        job, slot = work.job, work.job.slot
-        assert slot is not None
-        slot.tokens += work.tokens
-        certain = len(slot.tokens) - work.drafted
-        del job.pending[: len(work.tokens) - work.drafted]
-        if job.pending:
-            return
-        right = 0
-        going = job.advance(scores[0])
-        while going and not job.run.cancelled and job.pending == slot.tokens[certain + right : certain + right + 1]:
-            right += 1
-            going = job.advance(scores[right])
-        if work.drafted:
-            slot.rewind(certain + right)
-            job.judge_draft(work.drafted, right)
-        if not going:
-            self._release(job)
 
     def _compute(self, batch: Sequence[Work]) -> Tensor:
         """Logits after the last token of each and after its guesses: float32 [tokens wanted, vocab]."""
         chunks = []
-        for job, tokens, drafted in batch:
+        for job, tokens, wanted, _ in batch:
             assert job.slot is not None
-            chunks.append(Chunk(torch.tensor(tokens, device=self._model.device), job.slot.cache, 1 + drafted))
-        if self._deterministic and not self._model.batch_invariant:
+            chunks.append(Chunk(torch.tensor(tokens, device=self._model.device), job.slot.cache, wanted))
+        if self._aligned:
             return torch.cat([self._model.forward([chunk]) for chunk in chunks])
         return self._model.forward(chunks)
 

@@ -37,6 +37,20 @@ class Scores:
     def count(self) -> int:
         return len(self._row)
 
+    @cached_property
+    def entropy(self) -> float:
+        """Of the model's own distribution, in nats; computed when it is asked for."""
+        logprobs = self._row - self.normaliser
+        # What is impossible adds nothing.
+        return -float(torch.dot(logprobs.exp(), logprobs.clamp_min(torch.finfo(logprobs.dtype).min)))
+
+    def rank(self, token: int) -> int:
+        """The place of a token among all by their logits, from 1; equal ones share the first of their places."""
+        logit = self.logit(token)
+        if logit > self.highest[-1]:
+            return 1 + int((self.highest > logit).sum())
+        return 1 + int((self._row > logit).sum())
+
     def logit(self, token: int) -> float:
         """That of one token."""
         places = np.flatnonzero(self.ids == token)
