@@ -187,6 +187,8 @@ class LiveRun:
                         "device",
                         "dtype",
                         "kernels",
+                        "threads",
+                        "deterministic",
                     )
                 }
             if self._run:

@@ -9,10 +9,10 @@ from typing import Literal
 import torch
 
 from engine.checkpoint import open_checkpoint
-from engine.engine import DEFAULT_CONTEXT
 from engine.errors import EngineError
 from engine.loading import Loading
 from engine.memory import MemoryNeed, available
+from engine.opening import DEFAULT_CONTEXT
 
 # Above this share of the free memory, other programs and the page cache are squeezed.
 COMFORTABLE = 0.8

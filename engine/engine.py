@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,16 +12,15 @@ import torch
 from torch import Tensor
 
 from engine.answering import Answering
-from engine.checkpoint import open_checkpoint
-from engine.checkpoint.quantize import quantized
 from engine.constraint import JsonSchemas
 from engine.disk_kv import DiskKV
 from engine.distribution import Distribution
-from engine.errors import ContextOverflow, EngineError, InvalidPrompt, InvalidSampling, InvalidSchema, UnsupportedModel
-from engine.info import EngineInfo, installed_version
+from engine.errors import ContextOverflow, InvalidPrompt, InvalidSampling, InvalidSchema
+from engine.info import EngineInfo
 from engine.kv_files import KVFiles
-from engine.loading import KERNELS, Acceleration, Loading
+from engine.loading import Acceleration
 from engine.model import Chunk, ForwardPass
+from engine.opening import SLOTS, open_model
 from engine.reading import Reading, ReadingJob, TokenScore, scored
 from engine.reasoning import ThinkTags
 from engine.run import Run
@@ -32,12 +30,6 @@ from engine.scheduler import PREFILL_CHUNK, Scheduler
 from engine.scores import Scores
 from engine.template import ChatTemplate, RenderedChat
 from engine.tokenizer import Tokenizer
-
-# Room for a long conversation; a model trained for more takes its KV memory only when asked for it.
-DEFAULT_CONTEXT = 8192
-# Runs that are served at once, where there is memory for their KV caches; further ones wait their turn.
-SLOTS = 8
-DTYPES: Mapping[str, torch.dtype] = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
 class Engine:
@@ -90,62 +82,41 @@ class Engine:
         `auto`, `float32` or `bfloat16`. context: tokens a conversation may have, by default what the model was
         trained for, up to 8,192. threads: CPU threads, by default one a physical core. kernels: `torch`, `native`,
         which is compiled code for quantised weights, or `auto`: native where it can be, after a start by torch while
-        it is being compiled. deterministic: what else is computed at the time never changes an answer, which native
-        kernels do not need to be told. speculate: guess tokens from the text before where that makes an answer quicker;
-        it never changes one. kv_files: where keys and values are kept over a restart, on the CPU; a GPU computes them
-        sooner than disks read them. on_progress: hears the share done, 0 to 1.
+        it is being compiled. deterministic: what else is computed at the time, or was before, never changes an answer,
+        so that each can be made again; native kernels compute so in any case, and are waited for. speculate: guess
+        tokens from the text before where that makes an answer quicker; it never changes one. kv_files: where keys and
+        values are kept over a restart, on the CPU; a GPU computes them sooner than disks read them. on_progress: hears
+        the share done, 0 to 1.
 
         Raises ModelNotFound, ModelFormatError, UnsupportedModel or OutOfMemory.
         """
-        if threads is not None and threads < 1:
-            raise EngineError(f"threads must be at least 1, not {threads}")
-        if kernels not in KERNELS:
-            raise EngineError(f"unknown kernels {kernels!r:.40}: choose {', '.join(KERNELS)}")
-        torch_device, torch_dtype = _placement(device, dtype)
-        checkpoint = open_checkpoint(Path(path))
-        config = checkpoint.config
-        if context is None:
-            context = min(config.comfortable_context, DEFAULT_CONTEXT)
-        if not 1 <= context <= config.context_length:
-            raise UnsupportedModel(
-                checkpoint.name, f"a context of {context:,} was asked for, but it has 1 to {config.context_length:,}"
-            )
-        # The digest is that of the model's own files.
-        original = checkpoint
-        if quantize is not None:
-            source = quantized(checkpoint.source, checkpoint.layout, quantize, on_progress=on_progress)
-            checkpoint = replace(checkpoint, source=source)
-        loading = Loading(checkpoint, context, torch_device, torch_dtype, kernels, threads)
-        with ThreadPoolExecutor(1) as executor:
-            digest = executor.submit(original.digest)
-            model = loading.load(on_progress)
-        info = EngineInfo(
-            name=checkpoint.name,
-            architecture=config.family,
-            parameters=checkpoint.parameters,
-            quantization=checkpoint.quantization,
-            bits=checkpoint.bits,
-            memory_bytes=loading.need.total,
+        opened = open_model(
+            Path(path),
+            device=device,
+            dtype=dtype,
             context=context,
-            vocabulary=config.vocab_size,
-            device=str(torch_device),
-            dtype=str(torch_dtype).removeprefix("torch."),
-            kernels=loading.kernels,
-            digest=digest.result(),
-            version=installed_version(),
-            reasoning=checkpoint.template.reasoning is not None,
-            recommended=checkpoint.recommended,
-            ignored=checkpoint.ignored,
+            threads=threads,
+            kernels=kernels,
+            quantize=quantize,
+            deterministic=deterministic,
+            kv_files=kv_files,
+            on_progress=on_progress,
         )
-        slots = loading.slots(SLOTS)
-        tokenizer, template = checkpoint.tokenizer, checkpoint.template
-        disk = None
-        if kv_files is not None and torch_device.type == "cpu":
-            # The rotary tables of some models depend on the context where it is longer than they are comfortable with.
-            disk = DiskKV(kv_files, info, model.new_cache(1), max(context, config.comfortable_context))
-        options: dict[str, Any] = {"deterministic": deterministic, "speculate": speculate, "disk": disk}
-        engine = cls(model, tokenizer, template, info, threads, slots=slots, **options)
-        engine._acceleration = loading.accelerate(engine.replace_model)
+        engine = cls(
+            opened.model,
+            opened.checkpoint.tokenizer,
+            opened.checkpoint.template,
+            opened.info,
+            threads,
+            slots=opened.slots,
+            deterministic=deterministic,
+            speculate=speculate,
+            disk=opened.disk,
+        )
+        engine._acceleration = opened.loading.accelerate(engine.replace_model)
+        if deterministic:
+            # What computes must not change between one answer and the next.
+            engine.wait_for_kernels()
         return engine
 
     def wait_for_kernels(self) -> None:
@@ -212,9 +183,22 @@ class Engine:
         """Text of token ids; raises InvalidPrompt for ids outside the vocabulary."""
         return self._tokenizer.decode(self._checked(tokens))
 
+    def tokenize_within(self, text: str) -> list[int]:
+        """Token ids of ordinary text that goes on with another: nothing is put before it."""
+        return self._tokenizer.encode_within(text)
+
     def token_bytes(self, token: int) -> bytes:
         """What one token adds to a text, b"" for a control token; raises InvalidPrompt as `detokenize` does."""
         return self._tokenizer.token_bytes(self._checked([token])[0])
+
+    def token_name(self, token: int) -> str | None:
+        """What a control token is called, None for any other; raises InvalidPrompt as `detokenize` does."""
+        return self._tokenizer.control_names.get(self._checked([token])[0])
+
+    @property
+    def eos_ids(self) -> frozenset[int]:
+        """The tokens that end an answer."""
+        return self._tokenizer.eos_ids
 
     def logits(self, tokens: Sequence[int], *, chunk: int = PREFILL_CHUNK) -> Tensor:
         """Logits after each of `tokens`, without sampling: float32 [T, vocab] on the CPU.
@@ -333,19 +317,3 @@ class Engine:
         cache = model.new_cache(len(tokens))
         chunks = torch.tensor(tokens, device=model.device).split(chunk)
         return torch.cat([model.forward([Chunk(part, cache, len(part))]).cpu().clone() for part in chunks])
-
-
-def _placement(device: str, dtype: str) -> tuple[torch.device, torch.dtype]:
-    """Resolve `auto`: a CUDA device if there is one, float32 on the CPU and bfloat16 elsewhere."""
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        torch_device = torch.device(device)
-        torch.empty(1, device=torch_device)
-    except (RuntimeError, AssertionError) as error:
-        raise EngineError(f"the device {device!r:.40} cannot be used here: choose auto or cpu") from error
-    if dtype == "auto":
-        dtype = "float32" if torch_device.type == "cpu" else "bfloat16"
-    if dtype not in DTYPES:
-        raise EngineError(f"unknown dtype {dtype!r:.40}: choose auto, {' or '.join(DTYPES)}")
-    return torch_device, DTYPES[dtype]

@@ -67,6 +67,12 @@ engine_option = click.option(
     help="Have another server answer that speaks OpenAI's API, such as http://host:8000/v1; --model then names one of "
     "its models. Its key is read from FIRESIDE_ENGINE_KEY, or from the file FIRESIDE_ENGINE_KEY_FILE names.",
 )
+deterministic_option = click.option(
+    "--deterministic",
+    is_flag=True,
+    help="Have every answer depend on nothing but its question, settings and seed, so that `fireside replay` makes it "
+    "again to the letter. Native kernels compute so in any case, and are waited for; torch is slower then.",
+)
 kernels_option = click.option(
     "--kernels",
     type=click.Choice(("auto", "native", "torch")),

@@ -11,6 +11,7 @@ import weights
 from app.cli.options import (
     context_option,
     debug_option,
+    deterministic_option,
     engine_option,
     home_option,
     kernels_option,
@@ -34,6 +35,7 @@ from app.listener import listen
 @threads_option
 @kernels_option
 @quantize_option
+@deterministic_option
 @kv_option
 @engine_option
 @home_option
@@ -48,6 +50,7 @@ def serve(
     threads: int | None,
     kernels: str,
     quantize: str | None,
+    deterministic: bool,
     kv_bytes: int,
     engine: str | None,
     home: Path | None,
@@ -69,7 +72,14 @@ def serve(
         listener=listener,
         open_browser=not no_browser,
         on_start=follow,
-        loader=partial(Engine.load, context=context, threads=threads, kernels=kernels, quantize=quantize),
+        loader=partial(
+            Engine.load,
+            context=context,
+            threads=threads,
+            kernels=kernels,
+            quantize=quantize,
+            deterministic=deterministic,
+        ),
         kv_bytes=kv_bytes,
         remote=remote,
     )

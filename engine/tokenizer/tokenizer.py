@@ -13,10 +13,11 @@ class Tokenizer(ABC):
     """The tokenizer of one model; immutable, and safe to use from many threads.
 
     vocabulary: number of ids, those without a token included. special_tokens: text of the control tokens to their ids;
-    only a chat template may use them, in ordinary text they are text. eos_ids: tokens that end an answer. bos_id,
-    add_bos: the token a text begins with, and whether a plain prompt gets it. strips_leading_space: SentencePiece puts
-    a space before a text, and `decode` takes one away again; what is written token by token must do the same to the
-    first token of a message, and only to that: a message that is continued has its beginning elsewhere.
+    only a chat template may use them, in ordinary text they are text. control_names: the same, by id. eos_ids: tokens
+    that end an answer. bos_id, add_bos: the token a text begins with, and whether a plain prompt gets it.
+    strips_leading_space: SentencePiece puts a space before a text, and `decode` takes one away again; what is written
+    token by token must do the same to the first token of a message, and only to that: a message that is continued has
+    its beginning elsewhere.
     """
 
     def __init__(
@@ -36,6 +37,7 @@ class Tokenizer(ABC):
         self.strips_leading_space = strips_leading_space
         self._special = {token.content: token for token in added_tokens if token.special}
         self.special_tokens = {content: token.id for content, token in self._special.items()}
+        self.control_names = {id: content for content, id in self.special_tokens.items()}
         self._token_bytes = tuple(token_bytes)
 
     @abstractmethod
@@ -56,6 +58,15 @@ class Tokenizer(ABC):
         that the library underneath gives up.
         """
         return self._encode(_well_formed(text), at_start=True)
+
+    def encode_within(self, text: str) -> list[int]:
+        """Ids of ordinary text that goes on with another, so that no space is put before it; else as `encode`."""
+        if not self.strips_leading_space:
+            return self.encode(text)
+        # A line break is a token by itself in SentencePiece's vocabularies, and joins with nothing.
+        before = self.encode("\n")
+        after = self.encode("\n" + text)
+        return after[len(before) :] if after[: len(before)] == before else self.encode(text)
 
     def encode_pieces(self, pieces: Iterable[tuple[str, bool]]) -> list[int]:
         """Ids of a rendered conversation, as transformers' `apply_chat_template` gives them.
