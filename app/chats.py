@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,6 +66,12 @@ class Chats:
         self._store = store
         self._models = models
 
+    def of(self, owner: str) -> Chats:
+        """The same as one person sees them, see `Store.of`: others' conversations and answers are not there."""
+        theirs = copy(self)
+        theirs._store = self._store.of(owner)
+        return theirs
+
     def send(
         self,
         conversation_id: str | None,
@@ -82,6 +89,8 @@ class Chats:
         InvalidSampling; nothing is stored then.
         """
         text = _checked(text)
+        if conversation_id is not None:
+            self._existing(conversation_id)
         with self.answers.lock:
             self.answers.admit(conversation_id)
             with self._store.transaction():
@@ -224,15 +233,18 @@ class Chats:
 
     def live(self, message_id: str) -> LiveRun | None:
         """The run of an answer, if it is under way or ended within the last minute."""
-        return self.answers.live(message_id)
+        return self._visible(self.answers.live(message_id))
 
     def live_in(self, conversation_id: str) -> LiveRun | None:
         """The run that is under way in a conversation."""
-        return self.answers.live_in(conversation_id)
+        return self._visible(self.answers.live_in(conversation_id))
 
     def close(self, timeout: float = 5.0) -> None:
         """Take no more messages, end the answers under way and save what there is, marked interrupted."""
         self.answers.close(timeout)
+
+    def _visible(self, live: LiveRun | None) -> LiveRun | None:
+        return live if live and self._store.conversations.has(live.conversation_id) else None
 
     def _existing(self, conversation_id: str) -> Conversation:
         conversation = self._store.conversations.get(conversation_id)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from urllib.parse import unquote, urlsplit
 
+from anyio import to_thread
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.workspace import Person
 
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -27,6 +30,10 @@ ALLOWED_PATHS = re.compile(
     r"|/v1(?:/[\w.:@+-]+)+|/(?:tokenize|detokenize|metrics|openapi\.json)"
     r"|/gradio_api/(?:run/predict|app_id)"
 )
+# What anyone may ask for, logged in or not.
+OPEN_PATHS = re.compile(r"/(?:health|favicon\.ico)|/fireside/[\w./-]+")
+# Here the API asks for a key itself.
+API_PATHS = re.compile(r"/v1/.+|/(?:tokenize|detokenize|metrics|openapi\.json)")
 
 CONTENT_SECURITY_POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
@@ -50,10 +57,16 @@ class Guard:
     Refuses with one line of text: a Host that is not in `hosts` (421: another site's name may point here),
     requests from other sites (403), paths that neither the page nor the API has (404), bodies (413) and headers
     (431) that are too large, web sockets. Adds the security headers and drops `access-control-*`, also on refusals.
+
+    who: finds out who asks, None for nobody; that person is in the scope as `user` from here on (`app.workspace`).
+    Nobody gets nothing (401) but OPEN_PATHS, and API_PATHS where the API asks for a key itself.
     """
 
-    def __init__(self, app: ASGIApp, hosts: Collection[str] = LOOPBACK_NAMES) -> None:
+    def __init__(
+        self, app: ASGIApp, who: Callable[[Scope], Person | None], hosts: Collection[str] = LOOPBACK_NAMES
+    ) -> None:
         self._app = app
+        self._who = who
         self._hosts = frozenset(host.lower() for host in hosts)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -72,6 +85,13 @@ class Guard:
         if refusal := self._refusal(scope):
             await _refuse(send_guarded, *refusal)
             return
+        scope = {**scope, "user": None}
+        if OPEN_PATHS.fullmatch(scope["path"]) is None and API_PATHS.fullmatch(scope["path"]) is None:
+            # In a thread: the answer is in the database.
+            scope["user"] = await to_thread.run_sync(self._who, scope)
+            if scope["user"] is None:
+                await _refuse(send_guarded, 401, "Log in first.")
+                return
         await self._app(scope, receive, send_guarded)
 
     def _refusal(self, scope: Scope) -> tuple[int, str] | None:

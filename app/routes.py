@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import quote
 
 from fastapi import APIRouter
+from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from app.models import Models
@@ -16,17 +17,18 @@ from app.transfer.exporting import export
 from app.transfer.formats import FORMATS
 from app.transfer.names import file_name
 from app.ui.views import sentence
+from app.workspace import Workspaces
 
 NO_STORE = {"Cache-Control": "no-store"}
 
 
-def plain_routes(store: Store, models: Models) -> APIRouter:
+def plain_routes(workspaces: Workspaces, models: Models) -> APIRouter:
     """GET /status, /health, /export/{kind}, /export/{kind}/{conversation_id} and /presets/{preset_id}.json."""
     router = APIRouter()
 
     @router.get("/status")
-    def status() -> Response:
-        return JSONResponse(state_view(models) | {"notices": store.notices}, headers=NO_STORE)
+    def status(request: Request) -> Response:
+        return JSONResponse(state_view(models) | {"notices": workspaces.of(request).notices}, headers=NO_STORE)
 
     @router.get("/health")
     def health() -> Response:
@@ -35,17 +37,18 @@ def plain_routes(store: Store, models: Models) -> APIRouter:
         return JSONResponse({"status": state.status, "message": state.message}, code, headers=NO_STORE)
 
     @router.get("/export/{kind}")
-    def export_all(kind: str) -> Response:
+    def export_all(kind: str, request: Request) -> Response:
+        store = workspaces.of(request).store
         return _export(store, store.conversations.ids(), kind)
 
     @router.get("/export/{kind}/{conversation_id}")
-    def export_one(kind: str, conversation_id: str) -> Response:
-        return _export(store, [conversation_id], kind)
+    def export_one(kind: str, conversation_id: str, request: Request) -> Response:
+        return _export(workspaces.of(request).store, [conversation_id], kind)
 
     @router.get("/presets/{preset_id}.json")
-    def export_preset(preset_id: str) -> Response:
+    def export_preset(preset_id: str, request: Request) -> Response:
         try:
-            preset = store.presets.get(preset_id)
+            preset = workspaces.of(request).store.presets.get(preset_id)
         except NotFound as error:
             return JSONResponse({"error": str(error)}, 404, headers=NO_STORE)
         text = preset_file.write(preset)

@@ -18,6 +18,7 @@ import uvicorn
 from fastapi import FastAPI
 from starlette.types import ASGIApp
 
+from app.accounts import Accounts
 from app.api import Gate, api_router
 from app.backend import Backend
 from app.chats import Chats
@@ -35,6 +36,7 @@ from app.ui import build_page, mount_page
 from app.ui.assets import head, mount_assets
 from app.ui.early_head import EarlyHead
 from app.ui.language import LanguageOfRequest
+from app.workspace import Workspaces
 from engine import Engine
 
 # Together below the five seconds after which a supervisor loses patience.
@@ -48,12 +50,13 @@ def build_app(store: Store, chats: Chats, models: Models, *, beyond_loopback: bo
     beyond_loopback: whether other computers reach it, who then need a key of the API.
     """
     app = FastAPI(title="Fireside", docs_url=None, redoc_url=None, openapi_url=None)
-    app.include_router(stream_route(store, chats))
-    app.include_router(plain_routes(store, models))
+    workspaces = Workspaces(store, chats)
+    app.include_router(stream_route(workspaces))
+    app.include_router(plain_routes(workspaces, models))
     app.include_router(api_router(models, Gate(store.keys, always=beyond_loopback)))
     mount_assets(app)
-    mount_page(app, build_page(store, chats, models))
-    return Guard(LanguageOfRequest(EarlyHead(app, head())))
+    mount_page(app, build_page(workspaces, models))
+    return Guard(LanguageOfRequest(EarlyHead(app, head())), Accounts(store).who)
 
 
 def freeze() -> None:

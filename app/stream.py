@@ -13,6 +13,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from app.chats import Chats
 from app.store import NotFound, Store
 from app.ui.views import memory_view, path_views
+from app.workspace import Workspaces
 
 # About 25 batches a second: smooth to the eye, and the cost does not grow with the model's speed.
 INTERVAL_SECONDS = 0.04
@@ -20,7 +21,7 @@ KEEP_ALIVE_SECONDS = 10.0
 HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 
-def stream_route(store: Store, chats: Chats) -> APIRouter:
+def stream_route(workspaces: Workspaces) -> APIRouter:
     """GET /stream/{message_id}?from=POSITION: an answer, its thoughts first, from a position on until it is finished.
 
     Events: `text` {reasoning, text, phase, stats, warning} with the new position as its id, and a last `done` with the
@@ -31,19 +32,20 @@ def stream_route(store: Store, chats: Chats) -> APIRouter:
 
     @router.get("/stream/{message_id}")
     async def stream(message_id: str, request: Request) -> Response:
+        mine = await asyncio.to_thread(workspaces.of, request)
         try:
-            await asyncio.to_thread(store.messages.get, message_id)
+            await asyncio.to_thread(mine.store.messages.get, message_id)
         except NotFound as error:
             return JSONResponse({"error": str(error)}, status_code=404)
         position = _position(request.headers.get("last-event-id") or request.query_params.get("from"))
-        events = _events(store, chats, message_id, position)
+        events = _events(mine.store, mine.chats, message_id, position)
         return StreamingResponse(events, media_type="text/event-stream", headers=HEADERS)
 
     return router
 
 
 async def _events(store: Store, chats: Chats, message_id: str, position: int) -> AsyncIterator[bytes]:
-    live = chats.live(message_id)
+    live = await asyncio.to_thread(chats.live, message_id)
     told, quiet = None, 0.0
     while live is not None:
         done = live.done

@@ -30,6 +30,8 @@ from app.server import freeze
 from app.store import Store
 from app.store.store import DATABASE
 from app.ui.handlers import Handlers
+from app.ui.views import Sequencer
+from app.workspace import OWNER, Workspace
 from benchmarks.history import TAGS, Size, Words, build
 from weights import DEFAULT
 
@@ -124,7 +126,7 @@ def measure(home: Path, models: Models, count: int, rounds: int) -> Times:
             timed("start, file not in memory", "", lambda: Store.open(home)).close()
     with Store.open(home) as store:
         chats = Chats(store, models)
-        handlers = Handlers(store, chats, models)
+        handlers = Handlers(Workspace(OWNER, store, chats), models, Sequencer())
         try:
             longest = longest_conversation(home)
             # The first prompt of a model also begins the process that renders its template.

@@ -8,6 +8,7 @@ from app.store.errors import NotFound
 from app.store.events import DELETE_MESSAGES, Events
 from app.store.ids import IdSource
 from app.store.messages import COLUMNS, Messages
+from app.store.ownership import IS_OWNED
 from app.store.records import Message
 from app.store.text import now, storable
 
@@ -20,10 +21,16 @@ _COPIED = ", ".join([*(name for name in COLUMNS if name not in _OWN), "cjk"])
 
 
 class Branches:
-    """Operations on whole branches. Those that take an id raise NotFound, also for messages in the trash."""
+    """Operations on whole branches. Those that take an id raise NotFound, also for messages in the trash.
 
-    def __init__(self, database: Database, ids: IdSource, messages: Messages, events: Events) -> None:
+    owner: see `Store.of`; `messages` and `events` are that person's.
+    """
+
+    def __init__(
+        self, database: Database, ids: IdSource, messages: Messages, events: Events, owner: str | None = None
+    ) -> None:
         self._database = database
+        self._owner = owner
         self._ids = ids
         self._messages = messages
         self._events = events
@@ -77,6 +84,7 @@ class Branches:
         leaf_id: only the path that ends with it; None copies every branch. Each copy names its original in `extra`.
         """
         with self._database.write() as db:
+            self._current(db, to_id)
             source = self._current(db, from_id)
             if leaf_id is None:
                 rows = db.query(
@@ -107,7 +115,8 @@ class Branches:
         db.execute("UPDATE conversations SET current_message_id = ? WHERE id = ?", [leaf_id, conversation_id])
 
     def _current(self, db: Any, conversation_id: str) -> str | None:
-        rows = list(db.query("SELECT current_message_id FROM conversations WHERE id = ?", [storable(conversation_id)]))
+        found = f"SELECT current_message_id FROM conversations WHERE id = ?1 AND {IS_OWNED}"
+        rows = list(db.query(found, [storable(conversation_id), self._owner]))
         if not rows:
             raise NotFound("conversation", conversation_id)
         return rows[0]["current_message_id"]

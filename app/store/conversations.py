@@ -6,11 +6,13 @@ import builtins
 import json
 import sys
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from app.store.errors import NotFound, StoreError
 from app.store.events import CONFIGURE, Events
 from app.store.ids import IdSource
+from app.store.ownership import IS_OWNED, OWNED_CONVERSATION
 from app.store.presets import plain_settings
 from app.store.records import ContextPolicy, Conversation, TitleBy
 from app.store.search import Filters, fts_query, matching
@@ -30,13 +32,15 @@ class Conversations:
     """The conversations of one database.
 
     Every change of a conversation's own columns is written to the table `events` with the values before and
-    after. Methods that take an id raise NotFound; those that take settings raise InvalidSampling.
+    after. Methods that take an id raise NotFound; those that take settings raise InvalidSampling. owner: see
+    `Store.of`.
     """
 
-    def __init__(self, database: Database, ids: IdSource, events: Events) -> None:
+    def __init__(self, database: Database, ids: IdSource, events: Events, owner: str | None = None) -> None:
         self._database = database
         self._ids = ids
         self._events = events
+        self._owner = owner
 
     def create(
         self,
@@ -51,9 +55,10 @@ class Conversations:
         """A new empty conversation; preset_id None means the default preset. StoreError for an unknown policy."""
         id, time = self._ids.new(), now()
         with self._database.write() as db:
-            _check_preset(db, preset_id)
+            self._check_preset(db, preset_id)
             values = {
                 "id": id,
+                "owner": self._owner,
                 "title": _title(title),
                 "title_by": title_by,
                 "created_at": time,
@@ -70,10 +75,20 @@ class Conversations:
     def get(self, id: str) -> Conversation:
         """Also one in the trash: its `deleted_at` is set."""
         with self._database.read() as db:
-            rows = list(db.query("SELECT * FROM conversations WHERE id = ?", [storable(id)]))
+            rows = list(
+                db.query(f"SELECT * FROM conversations WHERE id = ?1 AND {IS_OWNED}", [storable(id), self._owner])
+            )
         if not rows:
             raise NotFound("conversation", id)
         return Conversation.from_row(rows[0])
+
+    def has(self, id: str) -> bool:
+        """Whether `get` finds it."""
+        try:
+            self.get(id)
+        except NotFound:
+            return False
+        return True
 
     def list(
         self,
@@ -90,7 +105,7 @@ class Conversations:
         2,000 such messages (a word that is in every message must not make the list slow). filters: of the
         conversation, and of its messages with the words; titles do not count where messages are asked for.
         """
-        filters = filters or Filters()
+        filters = replace(filters or Filters(), owner=self._owner or "")
         conditions, values = filters.of_conversations()
         conditions += f" AND deleted_at {'IS NOT NULL' if deleted else f'IS NULL AND archived = {int(archived)}'}"
         if query.strip():
@@ -125,6 +140,7 @@ class Conversations:
     def suggest_title(self, id: str, title: str, title_by: TitleBy) -> Conversation:
         """Give it a title that nobody asked for, unless it has one by the user."""
         with self._database.write() as db:
+            self.get(id)
             db.execute(
                 "UPDATE conversations SET title = ?, title_by = ? WHERE id = ? AND (title_by != 'user' OR title = '')",
                 [_title(title), title_by, storable(id)],
@@ -141,7 +157,11 @@ class Conversations:
     def tags(self, id: str) -> builtins.list[str]:
         """Its tags, in order of the alphabet."""
         with self._database.read() as db:
-            rows = db.query("SELECT tag FROM conversation_tags WHERE conversation_id = ? ORDER BY tag", [storable(id)])
+            rows = db.query(
+                f"""SELECT tag FROM conversation_tags
+                    WHERE conversation_id = ?1 AND {OWNED_CONVERSATION} ORDER BY tag""",
+                [storable(id), self._owner],
+            )
             return [row["tag"] for row in rows]
 
     def tags_of(self, ids: builtins.list[str]) -> dict[str, builtins.list[str]]:
@@ -149,9 +169,9 @@ class Conversations:
         tags: dict[str, builtins.list[str]] = {}
         with self._database.read() as db:
             rows = db.query(
-                """SELECT conversation_id, tag FROM conversation_tags
-                   WHERE conversation_id IN (SELECT value FROM json_each(?)) ORDER BY tag""",
-                [json.dumps(ids)],
+                f"""SELECT conversation_id, tag FROM conversation_tags
+                    WHERE conversation_id IN (SELECT value FROM json_each(?1)) AND {OWNED_CONVERSATION} ORDER BY tag""",
+                [json.dumps(ids), self._owner],
             )
             for row in rows:
                 tags.setdefault(row["conversation_id"], []).append(row["tag"])
@@ -162,7 +182,8 @@ class Conversations:
         with self._database.read() as db:
             rows = db.query(
                 """SELECT tag, count(*) AS count FROM conversation_tags JOIN conversations ON id = conversation_id
-                   WHERE deleted_at IS NULL GROUP BY tag ORDER BY tag"""
+                   WHERE deleted_at IS NULL AND (?1 IS NULL OR owner = ?1) GROUP BY tag ORDER BY tag""",
+                [self._owner],
             )
             return {row["tag"]: row["count"] for row in rows}
 
@@ -227,7 +248,7 @@ class Conversations:
     def _change(self, kind: str, id: str, **changes: Any) -> Conversation:
         with self._database.write() as db:
             self.get(id)
-            _check_preset(db, changes.get("preset_id"))
+            self._check_preset(db, changes.get("preset_id"))
             before = next(iter(db.query("SELECT * FROM conversations WHERE id = ?", [id])))
             before = {name: before[name] for name in changes}
             if before != changes:
@@ -236,10 +257,10 @@ class Conversations:
                 (self._events.extend if kind == CONFIGURE else self._events.add)(kind, id, before, changes)
             return self.get(id)
 
-
-def _check_preset(db: Any, preset_id: str | None) -> None:
-    if preset_id is not None and not list(db.query("SELECT 1 FROM presets WHERE id = ?", [storable(preset_id)])):
-        raise NotFound("preset", preset_id)
+    def _check_preset(self, db: Any, preset_id: str | None) -> None:
+        found = f"SELECT 1 FROM presets WHERE id = ?1 AND (builtin OR {IS_OWNED})"
+        if preset_id is not None and not list(db.query(found, [storable(preset_id), self._owner])):
+            raise NotFound("preset", preset_id)
 
 
 def _title(title: str) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from app.store.errors import NotFound, StoreError
 from app.store.ids import IdSource
+from app.store.ownership import IS_OWNED, OWNED_CONVERSATION
 from app.store.records import Event
 from app.store.text import from_json, now, storable, to_json
 
@@ -26,16 +27,19 @@ ONE_CHANGE = timedelta(seconds=3)
 
 
 class Events:
-    """The table `events` of one database."""
+    """The table `events` of one database. owner: see `Store.of`."""
 
-    def __init__(self, database: Database, ids: IdSource) -> None:
+    def __init__(self, database: Database, ids: IdSource, owner: str | None = None) -> None:
         self._database = database
         self._ids = ids
+        self._owner = owner
 
     def get(self, id: str) -> Event:
         """Raises NotFound."""
         with self._database.read() as db:
-            rows = list(db.query("SELECT * FROM events WHERE id = ?", [storable(id)]))
+            rows = list(
+                db.query(f"SELECT * FROM events WHERE id = ?1 AND {OWNED_CONVERSATION}", [storable(id), self._owner])
+            )
         if not rows:
             raise NotFound("event", id)
         return Event.from_row(rows[0])
@@ -44,16 +48,19 @@ class Events:
         """What was done last and is not undone yet; kind: of this kind, which any other undo leaves as it is."""
         with self._database.read() as db:
             rows = db.query(
-                """SELECT * FROM events WHERE conversation_id = ? AND undone_at IS NULL AND kind != ?
-                   AND kind = coalesce(?, kind) ORDER BY id DESC LIMIT 1""",
-                [storable(conversation_id), UNDO, kind],
+                f"""SELECT * FROM events WHERE conversation_id = ?1 AND undone_at IS NULL AND kind != ?3
+                    AND kind = coalesce(?4, kind) AND {OWNED_CONVERSATION} ORDER BY id DESC LIMIT 1""",
+                [storable(conversation_id), self._owner, UNDO, kind],
             )
             return next((Event.from_row(row) for row in rows), None)
 
     def add(self, kind: str, conversation_id: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
-        """Record what was done; the event's id."""
+        """Record what was done; the event's id. Raises NotFound for the conversation."""
         id = self._ids.new()
         with self._database.write() as db:
+            found = f"SELECT 1 FROM conversations WHERE id = ?1 AND {IS_OWNED}"
+            if not list(db.query(found, [storable(conversation_id), self._owner])):
+                raise NotFound("conversation", conversation_id)
             db.execute(
                 """INSERT INTO events (id, created_at, kind, conversation_id, before, after)
                    VALUES (?, ?, ?, ?, ?, ?)""",
@@ -80,8 +87,9 @@ class Events:
             db.execute("UPDATE events SET created_at = ? WHERE id = ?", [now(), latest.id])
 
     def amend(self, id: str, after: Mapping[str, Any]) -> None:
-        """Say what became of what an event did, where that is known only then."""
+        """Say what became of what an event did, where that is known only then. Raises NotFound."""
         with self._database.write() as db:
+            self.get(id)
             db.execute("UPDATE events SET after = ? WHERE id = ?", [to_json(after), id])
 
     def undo(self, id: str) -> Event:

@@ -18,6 +18,7 @@ import time
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -66,12 +67,16 @@ class Outcome:
 
 
 class Imports:
-    """Adds conversations from elsewhere to one database; finishes at once what an earlier process had staged."""
+    """Adds conversations from elsewhere to one database; finishes at once what an earlier process had staged.
+
+    They become those of the owner they name, whoever that is; of `of(owner)`, that person's.
+    """
 
     def __init__(self, database: Database, ids: IdSource, presets: Presets) -> None:
         self._database = database
         self._ids = ids
         self._presets = presets
+        self._owner: str | None = None
         self._folder = database.path.parent / FOLDER
         self._lock = threading.Lock()
         for left in self._folder.glob(f"*{PART}"):
@@ -84,6 +89,12 @@ class Imports:
                 log.warning("an import cannot be finished, its file is kept as %s.damaged: %s", staged, error)
                 staged.replace(staged.with_name(f"{staged.name}.damaged"))
 
+    def of(self, owner: str) -> Imports:
+        """The same for one person."""
+        theirs = copy(self)
+        theirs._owner = owner
+        return theirs
+
     @contextmanager
     def staging(self) -> Iterator[Staging]:
         """A place for the conversations of one file; what is not committed at the end of the block is removed.
@@ -95,7 +106,7 @@ class Imports:
             try:
                 self._folder.mkdir(mode=0o700, exist_ok=True)
                 with path.open("x", encoding="utf-8", newline="\n") as file:
-                    yield Staging(path, file, self._add_staged)
+                    yield Staging(path, file, self._add_staged, self._owner)
             except OSError as error:
                 raise DiskRefused(path, error) from None
             finally:
@@ -114,6 +125,8 @@ class Imports:
         and kept as external ids. Parents come before what follows them. Nothing is added to one in the trash. The
         current leaf moves only where nobody has gone on another way here.
         """
+        if self._owner:
+            conversation = replace(conversation, owner=self._owner)
         with self._database.write() as db:
             row = _present(db, conversation)
             if row and row["deleted_at"]:
@@ -151,7 +164,7 @@ class Imports:
         if id != conversation.id:
             values["external_id"] = values["external_id"] or f"{OWN}:{storable(conversation.id)}"
         values["title"] = " ".join(values["title"].split())[:MAX_TITLE]
-        values["preset_id"] = self._presets.restore(preset) if preset else None
+        values["preset_id"] = self._presets.of(conversation.owner).restore(preset) if preset else None
         marks = ", ".join("?" * len(values))
         db.execute(f"INSERT INTO conversations ({', '.join(values)}) VALUES ({marks})", list(values.values()))
         for tag in tags[:MAX_TAGS]:
@@ -192,7 +205,10 @@ class Imports:
 class Staging:
     """The conversations of one file before they are added."""
 
-    def __init__(self, path: Path, file: Any, add: Callable[[Path], Iterator[Outcome]]) -> None:
+    def __init__(
+        self, path: Path, file: Any, add: Callable[[Path], Iterator[Outcome]], owner: str | None = None
+    ) -> None:
+        self._owner = owner
         self._path = path
         self._file = file
         self._add = add
@@ -207,7 +223,7 @@ class Staging:
         """Keep a conversation. ValueError for what cannot be stored, in one line; DiskRefused."""
         _check(conversation, messages)
         values = {
-            "conversation": asdict(conversation),
+            "conversation": asdict(conversation) | ({"owner": self._owner} if self._owner else {}),
             "messages": [_without_blobs(asdict(each)) for each in messages],
             "tags": list(tags),
             "preset": asdict(preset) if preset else None,

@@ -26,21 +26,23 @@ MAX_NAME = 80
 
 @dataclass(frozen=True, slots=True)
 class ApiKey(Record):
-    """A key as it is kept. start: its first characters. revoked_at: None while it is good."""
+    """A key as it is kept. start: its first characters. revoked_at: None while it is good. owner: whose it is."""
 
     id: str
     name: str
     start: str
     created_at: str
     revoked_at: str | None
+    owner: str | None
 
 
 class Keys:
-    """The keys of one database."""
+    """The keys of one database. owner: see `Store.of`; `any`, `good` and `find` are of all keys."""
 
-    def __init__(self, database: Database, ids: IdSource) -> None:
+    def __init__(self, database: Database, ids: IdSource, owner: str | None = None) -> None:
         self._database = database
         self._ids = ids
+        self._owner = owner
 
     def add(self, name: str) -> str:
         """Make a key and return it: nobody can read it later. Raises StoreError for a name that is empty, overlong or
@@ -50,24 +52,27 @@ class Keys:
             raise StoreError(f"the name of a key has 1 to {MAX_NAME} characters: choose another than {name!r:.100}")
         key = PREFIX + secrets.token_urlsafe(SECRET_BYTES)
         with self._database.write() as db:
-            if list(db.query("SELECT 1 FROM api_keys WHERE name = ? AND revoked_at IS NULL", [name])):
+            taken = "SELECT 1 FROM api_keys WHERE name = ? AND revoked_at IS NULL AND owner IS ?"
+            if list(db.query(taken, [name, self._owner])):
                 raise StoreError(f"there is a key named {name!r} already: choose another name, or remove that one")
             db.execute(
-                "INSERT INTO api_keys (id, name, hash, start, created_at) VALUES (?, ?, ?, ?, ?)",
-                [self._ids.new(), name, _hash(key), key[:SHOWN], now()],
+                "INSERT INTO api_keys (id, name, hash, start, created_at, owner) VALUES (?, ?, ?, ?, ?, ?)",
+                [self._ids.new(), name, _hash(key), key[:SHOWN], now(), self._owner],
             )
         return key
 
     def list(self) -> list[ApiKey]:
         """All there ever were, the oldest first."""
         with self._database.read() as db:
-            return [ApiKey.from_row(row) for row in db.query("SELECT * FROM api_keys ORDER BY id")]
+            rows = db.query("SELECT * FROM api_keys WHERE ?1 IS NULL OR owner = ?1 ORDER BY id", [self._owner])
+            return [ApiKey.from_row(row) for row in rows]
 
     def revoke(self, name: str) -> None:
         """From now on the key is none. Raises StoreError if no good key has this name."""
         with self._database.write() as db:
             revoked = db.execute(
-                "UPDATE api_keys SET revoked_at = ? WHERE name = ? AND revoked_at IS NULL", [now(), storable(name)]
+                "UPDATE api_keys SET revoked_at = ? WHERE name = ? AND revoked_at IS NULL AND owner IS ?",
+                [now(), storable(name), self._owner],
             )
             if not revoked.rowcount:
                 raise StoreError(f"no key is named {name!r:.100}: 'fireside key list' shows those there are")
@@ -79,10 +84,16 @@ class Keys:
 
     def good(self, key: str) -> bool:
         """Whether this is a key that was not revoked; takes equally long whichever it resembles."""
-        given = _hash(key)
+        return self.find(key) is not None
+
+    def find(self, key: str) -> ApiKey | None:
+        """What is kept of a key, None if it is none or was revoked; takes equally long whichever it resembles."""
+        given, found = _hash(key), None
         with self._database.read() as db:
-            kept = [row["hash"] for row in db.query("SELECT hash FROM api_keys WHERE revoked_at IS NULL")]
-        return sum(hmac.compare_digest(given, each) for each in kept) > 0
+            for row in db.query("SELECT * FROM api_keys WHERE revoked_at IS NULL"):
+                if hmac.compare_digest(given, row["hash"]):
+                    found = ApiKey.from_row(row)
+        return found
 
 
 def _hash(key: str) -> str:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from app.store import cjk
 from app.store.errors import NotFound
 from app.store.ids import IdSource
+from app.store.ownership import IS_OWNED, OWNED_CONVERSATION
 from app.store.records import JSON_COLUMNS, Hit, Message, Role, Status, column_names
 from app.store.search import Filters, find_messages
 from app.store.text import now, storable, to_json
@@ -39,11 +40,13 @@ class Messages:
 
     Methods that take an id raise NotFound. Those that list messages leave out what is in the trash, and the BLOBs of
     token ids and probabilities (None there), which are ten times the size of the text; `get` and `tree` read them.
+    owner: see `Store.of`.
     """
 
-    def __init__(self, database: Database, ids: IdSource) -> None:
+    def __init__(self, database: Database, ids: IdSource, owner: str | None = None) -> None:
         self._database = database
         self._ids = ids
+        self._owner = owner
 
     def add(
         self,
@@ -66,7 +69,8 @@ class Messages:
             **_storable({"content": content, "status": status, **columns}),
         }
         with self._database.write() as db:
-            if not list(db.query("SELECT 1 FROM conversations WHERE id = ?", [values["conversation_id"]])):
+            found = f"SELECT 1 FROM conversations WHERE id = ?1 AND {IS_OWNED}"
+            if not list(db.query(found, [values["conversation_id"], self._owner])):
                 raise NotFound("conversation", conversation_id)
             if parent_id is not None and self.get(parent_id).conversation_id != conversation_id:
                 raise NotFound("message", parent_id)
@@ -81,7 +85,9 @@ class Messages:
     def get(self, id: str) -> Message:
         """Also one in the trash: its `deleted_at` is set."""
         with self._database.read() as db:
-            rows = list(db.query("SELECT * FROM messages WHERE id = ?", [storable(id)]))
+            rows = list(
+                db.query(f"SELECT * FROM messages WHERE id = ?1 AND {OWNED_CONVERSATION}", [storable(id), self._owner])
+            )
         if not rows:
             raise NotFound("message", id)
         return Message.from_row(rows[0])
@@ -89,12 +95,14 @@ class Messages:
     def update(self, id: str, **columns: Any) -> Message:
         """Change columns other than id, conversation_id, parent_id, role and created_at."""
         with self._database.write() as db:
+            message = self.get(id)
             if columns:
                 _update(db, id, columns)
-            return self.get(id)
+                message = self.get(id)
+            return message
 
     def grow(self, answers: list[Growth]) -> set[str]:
-        """Save streaming answers as they stand, in one transaction; ids of those that are still wanted.
+        """Save streaming answers as they stand, whoever's, in one transaction; ids of those that are still wanted.
 
         An answer that is no longer streaming is left as it is. Not wanted: it is gone, or its conversation is
         gone or in the trash.
@@ -113,7 +121,7 @@ class Messages:
             return {row["id"] for row in rows}
 
     def interrupt(self) -> int:
-        """Mark answers that nobody is writing any more as interrupted; how many there were."""
+        """Mark answers, whoever's, that nobody is writing any more as interrupted; how many there were."""
         with self._database.write() as db:
             return db.execute("UPDATE messages SET status = 'interrupted' WHERE status = 'streaming'").rowcount
 
@@ -123,7 +131,12 @@ class Messages:
         NotFound also for a leaf in the trash.
         """
         with self._database.read() as db:
-            rows = list(db.query("SELECT * FROM conversations WHERE id = ?", [storable(conversation_id)]))
+            rows = list(
+                db.query(
+                    f"SELECT * FROM conversations WHERE id = ?1 AND {IS_OWNED}",
+                    [storable(conversation_id), self._owner],
+                )
+            )
             if not rows:
                 raise NotFound("conversation", conversation_id)
             leaf = rows[0]["current_message_id"] if leaf_id is None else storable(leaf_id)
@@ -149,8 +162,9 @@ class Messages:
         """Every message of a conversation with its BLOBs, without those in the trash; parents come first."""
         with self._database.read() as db:
             rows = db.query(
-                "SELECT * FROM messages WHERE conversation_id = ? AND deleted_at IS NULL ORDER BY id",
-                [storable(conversation_id)],
+                f"""SELECT * FROM messages
+                    WHERE conversation_id = ?1 AND deleted_at IS NULL AND {OWNED_CONVERSATION} ORDER BY id""",
+                [storable(conversation_id), self._owner],
             )
             return [Message.from_row(row) for row in rows]
 
@@ -170,8 +184,9 @@ class Messages:
         versions: dict[str | None, list[str]] = defaultdict(list)
         with self._database.read() as db:
             rows = db.query(
-                "SELECT id, parent_id FROM messages WHERE conversation_id = ? AND deleted_at IS NULL ORDER BY id",
-                [storable(conversation_id)],
+                f"""SELECT id, parent_id FROM messages
+                    WHERE conversation_id = ?1 AND deleted_at IS NULL AND {OWNED_CONVERSATION} ORDER BY id""",
+                [storable(conversation_id), self._owner],
             )
             for row in rows:
                 if row["parent_id"] in parent_ids:
@@ -183,7 +198,7 @@ class Messages:
         newest = "SELECT id FROM messages WHERE parent_id = ? AND deleted_at IS NULL ORDER BY id DESC LIMIT 1"
         with self._database.read() as db:
             seen: set[str] = set()
-            leaf = id
+            leaf = self.get(id).id
             while leaf not in seen and (rows := list(db.query(newest, [storable(leaf)]))):
                 seen.add(leaf)
                 leaf = rows[0]["id"]
@@ -194,10 +209,12 @@ class Messages:
         with self._database.read() as db:
             # Each from the end of the one before in the index: reading all of it would take as long as it is.
             rows = db.query(
-                """WITH RECURSIVE names (name) AS (
-                       SELECT min(model) FROM messages WHERE model IS NOT NULL UNION ALL
-                       SELECT (SELECT min(model) FROM messages WHERE model > name) FROM names WHERE name IS NOT NULL)
-                   SELECT name FROM names WHERE name IS NOT NULL"""
+                f"""WITH RECURSIVE names (name) AS (
+                        SELECT min(model) FROM messages WHERE model IS NOT NULL UNION ALL
+                        SELECT (SELECT min(model) FROM messages WHERE model > name) FROM names WHERE name IS NOT NULL)
+                    SELECT name FROM names WHERE name IS NOT NULL
+                    AND (?2 IS NULL OR EXISTS (SELECT 1 FROM messages WHERE model = name AND {OWNED_CONVERSATION}))""",
+                [None, self._owner],
             )
             return [row["name"] for row in rows]
 
@@ -207,7 +224,7 @@ class Messages:
         What is in the trash is left out. See `app.store.search` for what counts as a word.
         """
         with self._database.read() as db:
-            return find_messages(db, query, limit, filters or Filters())
+            return find_messages(db, query, limit, replace(filters or Filters(), owner=self._owner or ""))
 
 
 def _update(db: Any, id: str, columns: Mapping[str, Any], condition: str = "") -> None:

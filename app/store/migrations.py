@@ -224,3 +224,52 @@ def add_api_keys(db: Database) -> None:
 @migrations()
 def index_external_ids(db: Database) -> None:
     db.execute("CREATE INDEX conversations_by_external_id ON conversations (external_id) WHERE external_id IS NOT NULL")
+
+
+@migrations()
+def add_accounts(db: Database) -> None:
+    db.execute("""
+        CREATE TABLE users (
+            id TEXT PRIMARY KEY,
+            name TEXT NOT NULL UNIQUE COLLATE NOCASE,
+            password_hash TEXT NOT NULL,
+            admin INTEGER NOT NULL DEFAULT 0,
+            created_at TEXT NOT NULL
+        )""")
+    db.execute("""
+        CREATE TABLE sessions (
+            token_hash TEXT PRIMARY KEY,
+            user_id TEXT NOT NULL REFERENCES users(id) ON DELETE CASCADE,
+            created_at TEXT NOT NULL,
+            used_at TEXT NOT NULL
+        )""")
+    db.execute("CREATE INDEX sessions_by_user ON sessions (user_id)")
+    db.execute("""
+        CREATE INDEX conversations_by_owner ON conversations (owner, pinned DESC, updated_at DESC, id DESC)
+            WHERE owner IS NOT NULL""")
+    db.execute("ALTER TABLE api_keys ADD COLUMN owner TEXT")
+    db.execute("DROP INDEX api_keys_by_name")
+    db.execute("""
+        CREATE UNIQUE INDEX api_keys_by_name ON api_keys (coalesce(owner, ''), name) WHERE revoked_at IS NULL""")
+    # A table's own UNIQUE stays for ever, so that the table is made anew. Dropping the old one takes the conversations'
+    # presets away, as deleting them would.
+    db.execute("CREATE TEMP TABLE chosen AS SELECT id, preset_id FROM conversations WHERE preset_id IS NOT NULL")
+    db.execute("""
+        CREATE TABLE owned_presets (
+            id TEXT PRIMARY KEY,
+            name TEXT NOT NULL COLLATE NOCASE,
+            settings TEXT NOT NULL,
+            created_at TEXT NOT NULL,
+            updated_at TEXT NOT NULL,
+            builtin INTEGER NOT NULL DEFAULT 0,
+            owner TEXT
+        )""")
+    columns = "id, name, settings, created_at, updated_at, builtin"
+    db.execute(f"INSERT INTO owned_presets ({columns}) SELECT {columns} FROM presets")
+    db.execute("DROP TABLE presets")
+    db.execute("ALTER TABLE owned_presets RENAME TO presets")
+    db.execute("CREATE UNIQUE INDEX presets_by_name ON presets (coalesce(owner, ''), name)")
+    db.execute("""
+        UPDATE conversations SET preset_id = (SELECT preset_id FROM chosen WHERE chosen.id = conversations.id)
+        WHERE id IN (SELECT id FROM chosen)""")
+    db.execute("DROP TABLE chosen")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from app.store.errors import NotFound, StoreError
 from app.store.ids import IdSource, decode
+from app.store.ownership import IS_OWNED
 from app.store.records import Preset
 from app.store.text import now, storable, to_json
 from engine.sampling import Sampling
@@ -53,21 +55,36 @@ class Presets:
     temperature 0.2 and top_p 0.9 from the model card of SmolLM2-Instruct. Small models fall into loops, so
     all have a repetition penalty, weaker than the 1.2 of CTRL (arXiv:1909.05858) so that an answer may use
     the words of the question, weakest in Precise. 512 tokens end a loop that gets away all the same.
+
+    owner: see `Store.of`; the built-in ones are everyone's.
     """
 
-    def __init__(self, database: Database, ids: IdSource) -> None:
+    def __init__(self, database: Database, ids: IdSource, owner: str | None = None) -> None:
         self._database = database
         self._ids = ids
+        self._owner = owner
 
-    def list(self) -> list[Preset]:
+    def of(self, owner: str | None) -> Presets:
+        """Those of one person, and the built-in ones; None: all."""
+        return Presets(self._database, self._ids, owner)
+
+    def list(self) -> builtins.list[Preset]:
         """The built-in ones first, then by name."""
         with self._database.read() as db:
-            return [Preset.from_row(row) for row in db.query("SELECT * FROM presets ORDER BY builtin DESC, name")]
+            rows = db.query(
+                "SELECT * FROM presets WHERE builtin OR ?1 IS NULL OR owner = ?1 ORDER BY builtin DESC, name",
+                [self._owner],
+            )
+            return [Preset.from_row(row) for row in rows]
 
     def get(self, id: str) -> Preset:
         """Raises NotFound."""
         with self._database.read() as db:
-            rows = list(db.query("SELECT * FROM presets WHERE id = ?", [storable(id)]))
+            rows = list(
+                db.query(
+                    f"SELECT * FROM presets WHERE id = ?1 AND (builtin OR {IS_OWNED})", [storable(id), self._owner]
+                )
+            )
         if not rows:
             raise NotFound("preset", id)
         return Preset.from_row(rows[0])
@@ -86,10 +103,10 @@ class Presets:
                 raise StoreError(f"the preset {holder.name} is built in: save yours under another name")
             id, time = holder.id if holder else self._ids.new(), now()
             db.execute(
-                """INSERT INTO presets (id, name, settings, created_at, updated_at) VALUES (?, ?, ?, ?, ?)
+                """INSERT INTO presets (id, name, settings, created_at, updated_at, owner) VALUES (?, ?, ?, ?, ?, ?)
                    ON CONFLICT (id) DO UPDATE
                    SET name = excluded.name, settings = excluded.settings, updated_at = excluded.updated_at""",
-                (id, name, checked, time, time),
+                (id, name, checked, time, time, self._owner),
             )
             return self.get(id)
 
@@ -110,16 +127,18 @@ class Presets:
         """
         name, settings = _name(preset.name), plain_settings(preset.settings)
         with self._database.write() as db:
-            if list(db.query("SELECT 1 FROM presets WHERE id = ?", [preset.id])):
+            if any(each.id == preset.id for each in self.list()):
                 return preset.id
             holder = self._named(db, name)
             if holder and holder.settings == settings:
                 return holder.id
-            if holder or decode(preset.id) is None:
+            taken = bool(list(db.query("SELECT 1 FROM presets WHERE id = ?", [preset.id])))
+            if holder or taken or decode(preset.id) is None:
                 return self.add(name, settings).id
+            times = (storable(preset.created_at), storable(preset.updated_at))
             db.execute(
-                "INSERT INTO presets (id, name, settings, created_at, updated_at) VALUES (?, ?, ?, ?, ?)",
-                (preset.id, name, to_json(settings), storable(preset.created_at), storable(preset.updated_at)),
+                "INSERT INTO presets (id, name, settings, created_at, updated_at, owner) VALUES (?, ?, ?, ?, ?, ?)",
+                (preset.id, name, to_json(settings), *times, self._owner),
             )
             return preset.id
 
@@ -148,7 +167,11 @@ class Presets:
             db.execute("DELETE FROM presets WHERE id = ?", [id])
 
     def _named(self, db: Any, name: str) -> Preset | None:
-        rows = db.query("SELECT * FROM presets WHERE name = ?", [name])
+        # Without an owner a name is taken by those without one.
+        rows = db.query(
+            "SELECT * FROM presets WHERE name = ? AND (builtin OR owner IS ?) ORDER BY builtin DESC",
+            [name, self._owner],
+        )
         return next((Preset.from_row(row) for row in rows), None)
 
 

@@ -30,7 +30,8 @@ class Filters:
     """What a hit must be besides having the words; None and "" leave it open, and all of them open is false.
 
     model: the name of the model that wrote it. since, until: ISO 8601 dates or times in UTC, the first included, the
-    second not. pinned, tag: of its conversation. With a role, the newest 20,000 messages with the words are looked at.
+    second not. pinned, tag, owner: of its conversation; the store sets the owner itself. With a role, the newest
+    20,000 messages with the words are looked at.
     """
 
     role: Role | None = None
@@ -40,6 +41,7 @@ class Filters:
     pinned: bool | None = None
     tag: str = ""
     conversation_id: str = ""
+    owner: str = ""
 
     def __bool__(self) -> bool:
         return self != Filters()
@@ -55,6 +57,7 @@ class Filters:
             ("pinned = :pinned", "pinned", None if self.pinned is None else int(self.pinned)),
             ("id IN (SELECT conversation_id FROM conversation_tags WHERE tag = :tag)", "tag", storable(self.tag)),
             ("id = :conversation", "conversation", storable(self.conversation_id)),
+            ("owner = :owner", "owner", self.owner),
         )
 
     def matches(self) -> tuple[str, dict[str, Any]]:
@@ -66,6 +69,7 @@ class Filters:
         """
         tagged = "SELECT conversation_id FROM conversation_tags WHERE tag = :tag"
         pinned = "SELECT id FROM conversations WHERE pinned = :pinned"
+        owned = "SELECT id FROM conversations WHERE owner = :owner"
         return _joined(
             ("rowid >= (SELECT min(rowid) FROM messages WHERE created_at >= :since)", "since", storable(self.since)),
             ("rowid <= (SELECT max(rowid) FROM messages WHERE created_at < :until)", "until", storable(self.until)),
@@ -73,6 +77,7 @@ class Filters:
             (_rows(f"conversation_id IN ({tagged})"), "tag", storable(self.tag)),
             (_rows(f"conversation_id IN ({pinned})"), "pinned", None if self.pinned is None else int(self.pinned)),
             (_rows("conversation_id = :conversation"), "conversation", storable(self.conversation_id)),
+            (_rows(f"conversation_id IN ({owned})"), "owner", self.owner),
         )
 
     def conditions(self) -> tuple[str, dict[str, Any]]:

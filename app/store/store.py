@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from copy import copy
 from pathlib import Path
 from typing import Self
 
@@ -23,6 +24,7 @@ from app.store.opening import open_database, restore
 from app.store.preferences import Preferences
 from app.store.presets import Presets
 from app.store.trash import Trash
+from app.store.users import Users
 
 DATABASE = "fireside.db"
 
@@ -39,23 +41,18 @@ class Store:
     """
 
     def __init__(self, home: Path, lock: HomeLock, database: Database, notices: list[str]) -> None:
-        ids = IdSource()
         self.home = home
         self.notices = notices
         self.backups = Backups(database.path)
-        self.events = Events(database, ids)
-        self.conversations = Conversations(database, ids, self.events)
-        self.messages = Messages(database, ids)
-        self.branches = Branches(database, ids, self.messages, self.events)
-        self.presets = Presets(database, ids)
         self.preferences = Preferences(database)
-        self.keys = Keys(database, ids)
-        self.trash = Trash(database)
         self._lock = lock
         self._database = database
+        self._ids = ids = IdSource()
+        self._furnish(None)
+        self.users = Users(database, ids)
         # The clock may be behind the one that made the newest ids.
         with database.read() as db:
-            for table in ("conversations", "messages", "events", "api_keys"):
+            for table in ("conversations", "messages", "events", "api_keys", "users"):
                 ids.seen(next(iter(db.query(f"SELECT max(id) AS id FROM {table}")))["id"])
         self.recovered = self.messages.interrupt()
         self.imports = Imports(database, ids, self.presets)
@@ -97,6 +94,31 @@ class Store:
             return restored
         finally:
             lock.release()
+
+    def of(self, owner: str) -> Store:
+        """The same store as one person sees it: every room has what belongs to that user, and nothing else.
+
+        What belongs to others is as if it were not there: asked for by its id, it raises NotFound. What is made belongs
+        to that user. The store itself is unbounded: it is for a folder without accounts, and for the server's own work.
+        Whoever answers a request asks `app.workspace.Workspaces` for the store, which is bounded where there are
+        accounts.
+        """
+        theirs = copy(self)
+        theirs._furnish(owner)
+        theirs.imports = self.imports.of(owner)
+        theirs.trash.erase_too = lambda: self.trash.erase_too()
+        return theirs
+
+    def _furnish(self, owner: str | None) -> None:
+        """Make the rooms whose things have an owner, who is None for all."""
+        database, ids = self._database, self._ids
+        self.events = Events(database, ids, owner)
+        self.conversations = Conversations(database, ids, self.events, owner)
+        self.messages = Messages(database, ids, owner)
+        self.branches = Branches(database, ids, self.messages, self.events, owner)
+        self.presets = Presets(database, ids, owner)
+        self.keys = Keys(database, ids, owner)
+        self.trash = Trash(database, owner)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:

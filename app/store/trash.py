@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from app.store.errors import NotFound
 from app.store.events import DELETE_MESSAGES
+from app.store.ownership import IS_OWNED, OWNED_CONVERSATION
 from app.store.records import Conversation
 from app.store.text import storable
 
@@ -31,7 +32,7 @@ class DeletedMessages:
 
 
 class Trash:
-    """What was deleted from one database.
+    """What was deleted from one database. owner: see `Store.of`.
 
     Erasing leaves nothing behind in the data folder's database: rows go, the search index is merged so that it forgets
     their words, and the file is written anew without its free pages, as is the write-ahead log. It takes as long as
@@ -41,15 +42,18 @@ class Trash:
     is erased.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, owner: str | None = None) -> None:
         self._database = database
+        self._owner = owner
         self.erase_too: Callable[[], None] = lambda: None
 
     def conversations(self) -> list[Conversation]:
         """The deleted conversations, the last one first."""
         with self._database.read() as db:
             rows = db.query(
-                "SELECT * FROM conversations WHERE deleted_at IS NOT NULL ORDER BY deleted_at DESC, id DESC"
+                """SELECT * FROM conversations WHERE deleted_at IS NOT NULL AND (?1 IS NULL OR owner = ?1)
+                   ORDER BY deleted_at DESC, id DESC""",
+                [self._owner],
             )
             return [Conversation.from_row(row) for row in rows]
 
@@ -63,8 +67,9 @@ class Trash:
                            WHERE id = json_extract(e.before, '$.message_id')) AS beginning
                    FROM messages m JOIN events e ON e.id = m.deleted_by
                         JOIN conversations c ON c.id = e.conversation_id
-                   WHERE m.deleted_at IS NOT NULL AND c.deleted_at IS NULL
-                   GROUP BY e.id ORDER BY e.id DESC"""
+                   WHERE m.deleted_at IS NOT NULL AND c.deleted_at IS NULL AND (?1 IS NULL OR c.owner = ?1)
+                   GROUP BY e.id ORDER BY e.id DESC""",
+                [self._owner],
             )
             return [
                 DeletedMessages(
@@ -82,7 +87,8 @@ class Trash:
         """Erase one conversation, which must be in the trash; raises NotFound."""
         with self._database.write() as db:
             rows = db.execute(
-                "DELETE FROM conversations WHERE id = ? AND deleted_at IS NOT NULL", [storable(conversation_id)]
+                f"DELETE FROM conversations WHERE id = ?1 AND deleted_at IS NOT NULL AND {IS_OWNED}",
+                [storable(conversation_id), self._owner],
             )
             if not rows.rowcount:
                 raise NotFound("conversation in the trash", conversation_id)
@@ -102,10 +108,13 @@ class Trash:
 
     def _erase_before(self, time: str) -> int:
         with self._database.write() as db:
-            count = db.execute("DELETE FROM conversations WHERE deleted_at < ?", [time]).rowcount
-            count += _delete_messages(db, time)
+            gone = f"DELETE FROM conversations WHERE deleted_at < ?1 AND {IS_OWNED}"
+            count = db.execute(gone, [time, self._owner]).rowcount
+            count += _delete_messages(db, time, self._owner)
             # What undo would need, beyond the time in which things can be undone.
-            db.execute("DELETE FROM events WHERE created_at < ? AND ? != ?", [time, time, _EVERYTHING])
+            if time != _EVERYTHING:
+                old = f"DELETE FROM events WHERE created_at < ?1 AND {OWNED_CONVERSATION}"
+                db.execute(old, [time, self._owner])
             if count:
                 _forget_words(db)
                 self.erase_too()
@@ -114,21 +123,21 @@ class Trash:
         return count
 
 
-def _delete_messages(db: Any, time: str) -> int:
+def _delete_messages(db: Any, time: str, owner: str | None) -> int:
     """Delete messages that went into the trash before a time, without what hangs below them."""
-    gone = "SELECT id FROM messages WHERE deleted_at < ?"
+    chosen = f"deleted_at < ?1 AND {OWNED_CONVERSATION}"
+    gone = f"SELECT id FROM messages WHERE {chosen}"
     # Each round moves them one deleted ancestor up; those of deleted ones do not matter.
     moved = 1
     while moved:
         moved = db.execute(
             f"""UPDATE messages SET parent_id = (SELECT p.parent_id FROM messages p WHERE p.id = messages.parent_id)
                 WHERE parent_id IN ({gone}) AND id NOT IN ({gone})""",
-            [time, time],
+            [time, owner],
         ).rowcount
-    events = [
-        row["deleted_by"] for row in db.query("SELECT DISTINCT deleted_by FROM messages WHERE deleted_at < ?", [time])
-    ]
-    count = db.execute("DELETE FROM messages WHERE deleted_at < ?", [time]).rowcount
+    found = db.query(f"SELECT DISTINCT deleted_by FROM messages WHERE {chosen}", [time, owner])
+    events = [row["deleted_by"] for row in found]
+    count = db.execute(f"DELETE FROM messages WHERE {chosen}", [time, owner]).rowcount
     db.conn.executemany("DELETE FROM events WHERE id = ? AND kind = ?", [(id, DELETE_MESSAGES) for id in events])
     return count
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import gradio as gr
 
-from app.store import Store
+from app.store.presets import BALANCED, BUILTIN, DEFAULT_ID
 from app.ui.components import preset_buttons
 from app.ui.labels import label
-from app.ui.settings import POLICY_CHOICES, RANGES, form_values, preset_choices
+from app.ui.settings import POLICY_CHOICES, RANGES, setting_values
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +34,13 @@ class Drawer:
         return [self.preset, self.system_prompt, self.policy, *self.settings]
 
 
-def build_drawer(store: Store) -> Drawer:
-    """Call inside a layout block. The values are those of a new conversation."""
-    preset_id, system, policy_value, *values = form_values(store, None, {})
+def build_drawer() -> Drawer:
+    """Call inside a layout block. The values are those of a new conversation; a person's own presets come later."""
+    values = setting_values(BALANCED.to_dict())
     gr.HTML(f"<h2>{label('Settings')}</h2>", elem_id="fs-drawer-title", js_on_load=None, apply_default_css=False)
     preset = gr.Dropdown(
-        preset_choices(store.presets.list()),
-        value=preset_id,
+        [(name, id) for id, (name, _) in BUILTIN.items()],
+        value=DEFAULT_ID,
         label=label("Preset"),
         interactive=True,
         filterable=False,
@@ -48,7 +48,7 @@ def build_drawer(store: Store) -> Drawer:
     )
     buttons = preset_buttons()
     prompt = gr.Textbox(
-        system,
+        "",
         label=label("System prompt"),
         placeholder=label("What the model is told before your first message"),
         lines=3,
@@ -86,7 +86,7 @@ def build_drawer(store: Store) -> Drawer:
     )
     policy = gr.Dropdown(
         [(label(text), policy) for text, policy in POLICY_CHOICES],
-        value=policy_value,
+        value=POLICY_CHOICES[0][1],
         label=label("When the chat outgrows the model's memory"),
         interactive=True,
         filterable=False,

@@ -6,30 +6,31 @@ from typing import Any
 
 import gradio as gr
 
-from app.chats import Chats
 from app.models import Models
-from app.store import Conversation, NotFound, Store
+from app.store import Conversation, NotFound
 from app.ui.language import t
 from app.ui.list_handlers import ListHandlers
 from app.ui.message_handlers import MessageHandlers
 from app.ui.preset_handlers import PresetHandlers
 from app.ui.refusal import refusable, text_of
 from app.ui.views import Sequencer, memory_view, path_views
+from app.workspace import Workspace
 from engine import Sampling
 
 
 class Handlers:
-    """The page's events on a store, a chat service and a model.
+    """One person's events of the page: on that person's store and chats, and on the model. See `app.ui.events`.
 
     `conversation_id` is the id of the open conversation, "" for a new one. `form` is the drawer: preset, system
     prompt, policy, then the settings in the order of `app.ui.settings.NAMES`.
     """
 
-    def __init__(self, store: Store, chats: Chats, models: Models) -> None:
-        self.store = store
-        self.chats = chats
+    def __init__(self, workspace: Workspace, models: Models, sequence: Sequencer) -> None:
+        self.workspace = workspace
+        self.store = store = workspace.store
+        self.chats = chats = workspace.chats
         self.models = models
-        self.sequence = Sequencer()
+        self.sequence = sequence
         self.list = ListHandlers(store, chats, self.sequence)
         self.preset = PresetHandlers(store, chats, self.sequence)
         self.message = MessageHandlers(store, chats, self.sequence, self.show)
@@ -142,6 +143,7 @@ class Handlers:
         return [gr.skip(), self.preset.layers(self._present(conversation_id))]
 
     def retry_model(self) -> None:
+        self.workspace.require_admin()
         self.models.retry()
 
     def _present(self, conversation_id: str) -> Conversation:

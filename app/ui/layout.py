@@ -7,14 +7,15 @@ from typing import Any
 import gradio as gr
 from fastapi import FastAPI
 
-from app.chats import Chats
 from app.models import Models
-from app.store import Store
 from app.ui.components import LIST_EVENTS, MESSAGE_EVENTS, PRESET_EVENTS, sidebar, topbar, transcript
 from app.ui.drawer import Drawer, build_drawer
+from app.ui.events import Events
 from app.ui.handlers import Handlers
 from app.ui.labels import I18N, label
 from app.ui.theme import build_theme
+from app.ui.views import Sequencer
+from app.workspace import Workspace, Workspaces
 
 # Without Gradio's queue: its event stream may be closed by the server while a new event joins it, whose result then
 # does not arrive. All handlers return at once; what takes time is streamed by our own route.
@@ -28,9 +29,17 @@ EACH: dict[str, Any] = {**QUIET, "trigger_mode": "multiple"}
 HERE: dict[str, Any] = {"js": "(_, ...inputs) => [window.fireside.openConversation(), ...inputs]"}
 
 
-def build_page(store: Store, chats: Chats, models: Models) -> gr.Blocks:
-    """The page as a Gradio app, not yet mounted."""
-    handlers = Handlers(store, chats, models)
+def build_page(workspaces: Workspaces, models: Models) -> gr.Blocks:
+    """The page as a Gradio app, not yet mounted.
+
+    Everyone is sent the same page; what is theirs comes with its first event.
+    """
+    sequence = Sequencer()
+
+    def make(workspace: Workspace) -> Handlers:
+        return Handlers(workspace, models, sequence)
+
+    handlers: Any = Events(workspaces, make)
     with gr.Blocks(title="Fireside", fill_width=True, fill_height=True, analytics_enabled=False) as page:
         with gr.Row(elem_id="fs-shell"):
             with gr.Column(elem_id="fs-side"):
@@ -47,7 +56,7 @@ def build_page(store: Store, chats: Chats, models: Models) -> gr.Blocks:
                         apply_default_css=False,
                     )
             with gr.Column(elem_id="fs-drawer"):
-                drawer = build_drawer(store)
+                drawer = build_drawer()
         # Holds the place of the open conversation's id among the inputs.
         open_id = gr.Textbox("", visible="hidden", elem_id="fs-open", label="Open conversation")
         _wire_chat(page, handlers, open_id, box, messages, conversations, drawer)
@@ -93,7 +102,7 @@ def _message_box() -> gr.Textbox:
 
 def _wire_chat(
     page: gr.Blocks,
-    handlers: Handlers,
+    handlers: Any,
     open_id: gr.Textbox,
     box: gr.Textbox,
     messages: gr.HTML,
@@ -111,13 +120,13 @@ def _wire_chat(
     box.stop(handlers.stop, open_id, None, **HERE, **QUIET)
 
 
-def _wire_list(handlers: Handlers, conversations: gr.HTML) -> None:
+def _wire_list(handlers: Any, conversations: gr.HTML) -> None:
     for name in LIST_EVENTS:
         getattr(conversations, name)(getattr(handlers.list, name), None, conversations, **EACH)
     conversations.search(handlers.list.search, None, conversations, **LAST)
 
 
-def _wire_drawer(handlers: Handlers, open_id: gr.Textbox, messages: gr.HTML, drawer: Drawer) -> None:
+def _wire_drawer(handlers: Any, open_id: gr.Textbox, messages: gr.HTML, drawer: Drawer) -> None:
     inputs = [open_id, *drawer.form]
     # One event for all controls: two calls side by side could store the older values last.
     changes = [control.input for control in (drawer.system_prompt, drawer.policy, *drawer.settings)]

@@ -7,11 +7,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from starlette.types import ASGIApp, Receive, Scope, Send
+
 from app.backend import Backend
 from app.chats import Chats, Sent
 from app.live import LiveRun
 from app.models import Models
 from app.store import Message, Store
+from app.workspace import OWNER
 
 LIMIT_SECONDS = 20.0
 
@@ -41,6 +44,15 @@ def chatting(store: Store, backend: Backend, gate: threading.Event | None = None
     finally:
         chats.close()
         models.close()
+
+
+def as_owner(app: ASGIApp) -> ASGIApp:
+    """The app as it is behind the guard of a folder without accounts."""
+
+    async def call(scope: Scope, receive: Receive, send: Send) -> None:
+        await app({**scope, "user": OWNER}, receive, send)
+
+    return call
 
 
 def run_of(chats: Chats, sent: Sent) -> LiveRun:

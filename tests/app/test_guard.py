@@ -9,6 +9,7 @@ import pytest
 from starlette.types import Message, Receive, Scope, Send
 
 from app.guard import MAX_BODY_BYTES, MAX_HEADER_BYTES, SECURITY_HEADERS, Guard
+from app.workspace import OWNER
 
 HOST = ("host", "127.0.0.1:7860")
 
@@ -35,7 +36,7 @@ def ask(method: str = "GET", path: str = "/", *headers: tuple[str, str], kind: s
 
     raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
     scope: dict[str, Any] = {"type": kind, "method": method, "path": path, "headers": raw}
-    asyncio.run(Guard(inner)(scope, receive, send))
+    asyncio.run(Guard(inner, lambda scope: OWNER)(scope, receive, send))
     return sent
 
 

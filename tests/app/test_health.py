@@ -17,6 +17,7 @@ from app.chats import Chats
 from app.models import Models
 from app.routes import plain_routes
 from app.store import Store
+from app.workspace import Workspaces
 from engine import Engine
 
 ANSWERS = 8
@@ -30,7 +31,7 @@ def test_health_is_told_at_once_while_eight_answers_are_written(store: Store, mo
     models = Models(store.home, str(model_path), loader=partial(Engine.load, speculate=False, context=2048))
     chats = Chats(store, models)
     app = FastAPI()
-    app.include_router(plain_routes(store, models))
+    app.include_router(plain_routes(Workspaces(store, chats), models))
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
     listener = socket.create_server(("127.0.0.1", 0))
     serving = threading.Thread(target=server.run, args=([listener],))

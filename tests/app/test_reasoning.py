@@ -19,7 +19,9 @@ from app.models import Models
 from app.store import Message as StoredMessage
 from app.store import Store
 from app.stream import stream_route
+from app.workspace import Workspaces
 from engine.reasoning import TAGS
+from tests.app.serving import as_owner
 
 PIECES = ["<th", "ink>\n", "Is", " it", "?\n", "</", "think>", "\n\n", "Yes", "."]
 SECONDS = 20.0
@@ -107,8 +109,8 @@ def test_the_stream_brings_thoughts_and_answer_from_any_position(store: Store, s
 
     async def fetch(position: int) -> list[tuple[int, dict[str, str]]]:
         app = FastAPI()
-        app.include_router(stream_route(store, chats))
-        async with AsyncClient(transport=ASGITransport(app), base_url="http://test") as client:
+        app.include_router(stream_route(Workspaces(store, chats)))
+        async with AsyncClient(transport=ASGITransport(as_owner(app)), base_url="http://test") as client:
             response = await client.get(f"/stream/{sent.message_id}?from={position}")
         blocks = [block.splitlines() for block in response.text.split("\n\n") if block.startswith("event: text")]
         return [(int(id.removeprefix("id: ")), json.loads(data.removeprefix("data: "))) for _, id, data in blocks]

@@ -19,6 +19,8 @@ from app.fake import ScriptedBackend
 from app.models import Models
 from app.store import Store
 from app.stream import _position, stream_route
+from app.workspace import Workspaces
+from tests.app.serving import as_owner
 
 PIECES = [f"word{number} " for number in range(30)]
 
@@ -43,8 +45,8 @@ def chats(store: Store, tmp_path: Path) -> Iterator[Chats]:
 def get(store: Store, chats: Chats, path: str, **headers: str) -> Response:
     async def fetch() -> Response:
         app = FastAPI()
-        app.include_router(stream_route(store, chats))
-        async with AsyncClient(transport=ASGITransport(app), base_url="http://test") as client:
+        app.include_router(stream_route(Workspaces(store, chats)))
+        async with AsyncClient(transport=ASGITransport(as_owner(app)), base_url="http://test") as client:
             return await client.get(path, headers=headers)
 
     return asyncio.run(fetch())

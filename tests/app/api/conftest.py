@@ -13,13 +13,16 @@ import pytest
 import uvicorn
 from fastapi import FastAPI
 
+from app.accounts import Accounts
 from app.api import Gate, api_router
 from app.backend import Backend
+from app.chats import Chats
 from app.fake import ScriptedBackend
 from app.guard import Guard
 from app.models import Models
 from app.routes import plain_routes
 from app.store import Store
+from app.workspace import Workspaces
 from tests.app.serving import LIMIT_SECONDS, loader_of
 
 Serve = Callable[..., str]
@@ -34,12 +37,15 @@ def api_server(store: Store, backend: Backend, gate: threading.Event | None = No
     models.start()
     if gate is None:
         models.backend(timeout=LIMIT_SECONDS)
+    chats = Chats(store, models)
     app = FastAPI(openapi_url=None)
-    app.include_router(plain_routes(store, models))
+    app.include_router(plain_routes(Workspaces(store, chats), models))
     app.include_router(api_router(models, Gate(store.keys)))
     with closing(socket.socket()) as listener:
         listener.bind(("127.0.0.1", 0))
-        server = uvicorn.Server(uvicorn.Config(Guard(app), log_level="critical", timeout_graceful_shutdown=1))
+        server = uvicorn.Server(
+            uvicorn.Config(Guard(app, Accounts(store).who), log_level="critical", timeout_graceful_shutdown=1)
+        )
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
         deadline = monotonic() + LIMIT_SECONDS
@@ -51,6 +57,7 @@ def api_server(store: Store, backend: Backend, gate: threading.Event | None = No
         finally:
             server.should_exit = True
             thread.join()
+            chats.close()
             models.close()
 
 
