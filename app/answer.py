@@ -18,7 +18,7 @@ from app.store import Message
 from app.store.messages import Growth
 from app.store.records import ContextPolicy, Status
 from app.store.tokens import ALTERNATIVES
-from engine import ContextOverflow, EngineError, Sampling
+from engine import ContextOverflow, EngineClosed, EngineError, Sampling
 
 MODEL_POLL_SECONDS = 0.1
 # In `extra` of an answer: the system prompt it was made with; the digest of its prompt's token ids; where it was
@@ -124,13 +124,22 @@ class Answer(threading.Thread):
         self._ended(self)
 
     def _write(self) -> Status:
-        backend = self._backend()
-        if backend is None:
+        asked: Backend | None = None
+        while (backend := self._backend()) is not None:
+            try:
+                run = self._ask(backend)
+                for step in run:
+                    if self.live.push(step) >= SAVE_TOKENS:
+                        self._saver.hurry()
+                break
+            except EngineClosed:
+                # Another model is being loaded; as nothing was said yet, that one answers.
+                if self.live.grown or self.live.cancelled or backend is asked:
+                    raise
+                self.live.detach()
+                asked = backend
+        else:
             return self.live.cancelled or "stopped"
-        run = self._ask(backend)
-        for step in run:
-            if self.live.push(step) >= SAVE_TOKENS:
-                self._saver.hurry()
         if self.live.finish_reason is None:
             raise EngineError("the engine ended the answer without a reason: try again")
         return (self.live.cancelled or "stopped") if self.live.finish_reason == "cancelled" else "complete"

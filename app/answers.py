@@ -80,6 +80,14 @@ class Answers:
         with self.lock:
             return all(answer.live.done for answer in self._answers.values())
 
+    def stop_written(self) -> None:
+        """Stop the answers a model writes; those that wait for one go on waiting."""
+        with self.lock:
+            running = [answer.live for answer in self._answers.values() if not answer.live.done]
+        for live in running:
+            if live.phase != "waiting":
+                live.cancel()
+
     def close(self, timeout: float) -> None:
         """Take no more, end the answers under way and save what there is, marked interrupted."""
         deadline = monotonic() + timeout

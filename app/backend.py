@@ -51,6 +51,11 @@ class Backend(Protocol):
     @property
     def info(self) -> EngineInfo: ...
 
+    @property
+    def runs(self) -> int:
+        """How many answers are computed or wait for it."""
+        ...
+
     def chat(
         self,
         messages: Sequence[Message],

@@ -63,6 +63,7 @@ class ScriptedBackend:
         self.error_at = error_at
         self.requests: list[tuple[Sequence[Message], Sampling]] = []
         self.closed = threading.Event()
+        self.under_way: set[ScriptedRun] = set()
         self._pieces: dict[int, bytes] = {}
         self.info = EngineInfo(
             name=name,
@@ -80,6 +81,11 @@ class ScriptedBackend:
             recommended=recommended or {},
             ignored=ignored,
         )
+
+    @property
+    def runs(self) -> int:
+        """How many answers are being iterated."""
+        return len(self.under_way)
 
     def chat(
         self,
@@ -161,6 +167,13 @@ class ScriptedRun:
         self._cancelled = threading.Event()
 
     def __iter__(self) -> Iterator[Step]:
+        self._backend.under_way.add(self)
+        try:
+            yield from self._steps()
+        finally:
+            self._backend.under_way.discard(self)
+
+    def _steps(self) -> Iterator[Step]:
         self.phase = "prefill"
         begun = perf_counter()
         last = min(len(self._pieces), self._sampling.max_tokens or len(self._pieces)) - 1

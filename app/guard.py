@@ -23,7 +23,7 @@ MAX_HEADER_BYTES = 32 * 1024
 ALLOWED_PATHS = re.compile(
     r"/"
     r"|/(?:fireside|assets|static)/[\w./-]+"
-    r"|/(?:theme\.css|favicon\.ico|status|health)"
+    r"|/(?:theme\.css|favicon\.ico|status|health|models)"
     r"|/stream/[\w-]+"
     r"|/export/[a-z]+(?:\.[a-z]+)?(?:/[\w-]+)?"
     r"|/presets/[\w-]+\.json"

@@ -132,6 +132,11 @@ class LiveRun:
         if cancelled:
             run.cancel()
 
+    def detach(self) -> None:
+        """Follow no run: the answer waits for a model again."""
+        with self._changed:
+            self._run = None
+
     def push(self, step: Step) -> int:
         """Take in a step; how many are not saved yet."""
         with self._changed:

@@ -11,8 +11,10 @@ import torch
 from engine.checkpoint import open_checkpoint
 from engine.errors import EngineError
 from engine.loading import Loading
-from engine.memory import MemoryNeed, available
+from engine.memory import WORKING_BYTES, MemoryNeed, available
+from engine.native import missing
 from engine.opening import DEFAULT_CONTEXT
+from weights import CatalogEntry, Suggestion
 
 # Above this share of the free memory, other programs and the page cache are squeezed.
 COMFORTABLE = 0.8
@@ -60,6 +62,20 @@ def inspect(path: Path, context: int | None, device: str, free: int) -> ModelFac
     return " ".join(reason.split())
 
 
+def verdict(need: int, free: int) -> Verdict:
+    """Whether `need` bytes fit where `free` are free."""
+    return "fits" if need <= COMFORTABLE * free else "tight" if need <= free else "does not fit"
+
+
+def estimated_memory(suggestion: Suggestion | CatalogEntry, device: str) -> int:
+    """About how many bytes a model of the hub will take here, before its header is known."""
+    dtype = DTYPE[device]
+    packed = device == "cpu" and missing() is None
+    weights = suggestion.bytes if packed else suggestion.parameters * dtype.itemsize
+    context = min(suggestion.context, DEFAULT_CONTEXT)
+    return weights + suggestion.kv_numbers_per_token * context * dtype.itemsize + WORKING_BYTES
+
+
 def _facts(path: Path, context: int | None, device: str, free: int) -> ModelFacts:
     checkpoint = open_checkpoint(path)
     config = checkpoint.config
@@ -73,5 +89,5 @@ def _facts(path: Path, context: int | None, device: str, free: int) -> ModelFact
         bits=checkpoint.bits,
         context_length=config.context_length,
         memory=need,
-        verdict="fits" if need.total <= COMFORTABLE * free else "tight" if need.total <= free else "does not fit",
+        verdict=verdict(need.total, free),
     )

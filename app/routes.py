@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 from urllib.parse import quote
 
 from fastapi import APIRouter
@@ -16,7 +15,7 @@ from app.transfer import preset_file
 from app.transfer.exporting import export
 from app.transfer.formats import FORMATS
 from app.transfer.names import file_name
-from app.ui.views import sentence
+from app.ui.model_views import state_view
 from app.workspace import Workspaces
 
 NO_STORE = {"Cache-Control": "no-store"}
@@ -72,22 +71,3 @@ def _file(pieces: Iterator[bytes], plain_name: str, name: str, media_type: str) 
     disposition = f"attachment; filename=\"{plain_name}\"; filename*=UTF-8''{quote(name, safe='')}"
     headers = {"Content-Disposition": disposition} | NO_STORE
     return StreamingResponse(pieces, media_type=media_type, headers=headers)
-
-
-def state_view(models: Models) -> dict[str, Any]:
-    """The model's state as JSON: status, name, done_bytes, total_bytes, message, and what is loaded once ready."""
-    state = models.state
-    view: dict[str, Any] = {
-        "status": state.status,
-        "name": state.name,
-        "done_bytes": state.done_bytes,
-        "total_bytes": state.total_bytes,
-        "message": sentence(state.message),
-        "model": None,
-    }
-    if state.status == "ready":
-        info = models.backend(timeout=0).info
-        view["model"] = {
-            name: getattr(info, name) for name in ("name", "parameters", "quantization", "context", "device", "kernels")
-        }
-    return view

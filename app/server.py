@@ -24,9 +24,13 @@ from app.backend import Backend
 from app.chats import Chats
 from app.guard import Guard
 from app.kv import open_kv
+from app.library import ModelLibrary
 from app.listener import address_of, is_loopback
+from app.model_routes import model_routes
+from app.model_source import Source
 from app.models import Models
 from app.routes import plain_routes
+from app.starting_model import starting_model
 from app.store import Store
 from app.store.backup import DailyBackup
 from app.store.retention import Retention
@@ -44,18 +48,20 @@ SAVE_SECONDS = 3.0
 DRAIN_SECONDS = 1
 
 
-def build_app(store: Store, chats: Chats, models: Models, *, beyond_loopback: bool = False) -> ASGIApp:
+def build_app(store: Store, chats: Chats, library: ModelLibrary, *, beyond_loopback: bool = False) -> ASGIApp:
     """The web application: our routes, then the page at "/", all behind the guard.
 
     beyond_loopback: whether other computers reach it, who then need a key of the API.
     """
+    models = library.models
     app = FastAPI(title="Fireside", docs_url=None, redoc_url=None, openapi_url=None)
     workspaces = Workspaces(store, chats)
     app.include_router(stream_route(workspaces))
     app.include_router(plain_routes(workspaces, models))
+    app.include_router(model_routes(workspaces, library))
     app.include_router(api_router(models, Gate(store.keys, always=beyond_loopback)))
     mount_assets(app)
-    mount_page(app, build_page(workspaces, models))
+    mount_page(app, build_page(workspaces, library))
     return Guard(LanguageOfRequest(EarlyHead(app, head())), Accounts(store).who)
 
 
@@ -71,30 +77,41 @@ def serve(
     *,
     home: Path,
     models_dir: Path,
-    model: str,
+    model: str | None,
     listener: socket.socket,
     open_browser: bool,
     on_start: Callable[[Models], None] = lambda models: None,
     loader: Callable[..., Backend] = Engine.load,
     kv_bytes: int = 0,
-    remote: Models | None = None,
+    context: int | None = None,
+    quantized: bool = False,
+    elsewhere: Source | None = None,
 ) -> int:
     """Serve until SIGINT or SIGTERM; the exit code. Answers under way are saved at the end.
 
-    listener: from app.listener, closed at the end. on_start: is given the models once they are started, to show how
-    far they are. loader: makes the backend from the model's file. kv_bytes: how much of keys and values is kept in the
-    data folder over a restart; if any, the loader is given `kv_files`. remote: an engine elsewhere, in place of a
-    model of this process. Raises StoreError if the data folder cannot be
-    used.
+    model: its name or path; None for the one chosen last on the page. listener: from app.listener, closed at the end.
+    on_start: is given the models once they are started, to show how far they are. loader: makes the backend from the
+    model's file. kv_bytes: how much of keys and values is kept in the data folder over a restart; if any, the loader is
+    given `kv_files`. context, quantized: how the loader loads. elsewhere: an engine that answers in place of a model of
+    this process. Raises StoreError if the data folder cannot be used, UnknownModel for a model that is not there.
     """
     with ExitStack() as closing:
         closing.callback(listener.close)
         store = Store.open(home)
-        models = remote
-        if models is None:
-            if kv_files := open_kv(store, kv_bytes):
-                loader = partial(loader, kv_files=kv_files)
-            models = Models(models_dir, model, loader=loader)
+        if kv_files := open_kv(store, kv_bytes):
+            loader = partial(loader, kv_files=kv_files)
+        start = starting_model(model, store, models_dir)
+        models = Models(models_dir, start.name, loader=loader)
+        models.switch(elsewhere or models.files(start.name, start.path))
+        library = ModelLibrary(
+            models,
+            models_dir,
+            remember=partial(store.preferences.set, "model"),
+            given=start.given,
+            context=context,
+            quantized=quantized,
+        )
+        closing.callback(library.close)
         # Closed after the store: a model that is slow to end must not keep what was said from the disk.
         closing.callback(models.close)
         closing.enter_context(store)
@@ -110,7 +127,7 @@ def serve(
         models.start()
         on_start(models)
         config = uvicorn.Config(
-            build_app(store, chats, models, beyond_loopback=not is_loopback(listener.getsockname()[0])),
+            build_app(store, chats, library, beyond_loopback=not is_loopback(listener.getsockname()[0])),
             log_level="warning",
             access_log=False,
             server_header=False,

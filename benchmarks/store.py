@@ -25,6 +25,7 @@ from typing import Any, NamedTuple
 
 from app.chats import Chats
 from app.home import models_folder
+from app.library import ModelLibrary
 from app.models import Models
 from app.server import freeze
 from app.store import Store
@@ -126,7 +127,8 @@ def measure(home: Path, models: Models, count: int, rounds: int) -> Times:
             timed("start, file not in memory", "", lambda: Store.open(home)).close()
     with Store.open(home) as store:
         chats = Chats(store, models)
-        handlers = Handlers(Workspace(OWNER, store, chats), models, Sequencer())
+        library = ModelLibrary(models, models_folder())
+        handlers = Handlers(Workspace(OWNER, store, chats), library, Sequencer())
         try:
             longest = longest_conversation(home)
             # The first prompt of a model also begins the process that renders its template.

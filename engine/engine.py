@@ -124,6 +124,11 @@ class Engine:
         if self._acceleration is not None:
             self._acceleration.wait()
 
+    @property
+    def runs(self) -> int:
+        """How many answers are computed or wait for it."""
+        return self._scheduler.runs
+
     def replace_model(self, model: ForwardPass, kernels: str) -> None:
         """Compute with another model of the same weights from now on; answers under way go on."""
         self._scheduler.replace_model(model, kernels)

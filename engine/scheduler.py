@@ -92,6 +92,12 @@ class Scheduler:
     def model(self) -> ForwardPass:
         return self._model
 
+    @property
+    def runs(self) -> int:
+        """How many runs are computed or wait."""
+        with self._wake:
+            return len(self._queue) + len(self._active)
+
     def replace_model(self, model: ForwardPass, kernels: str) -> None:
         """From the next step on compute with another model of the same weights; caches and runs go on."""
 

@@ -25,6 +25,8 @@ class Installed:
 
     name: what it is called on the command line. path: what the engine opens. bytes: on disk. problem: one line where
     it cannot be used as it is, else empty. owned: what is removed with it, each directly or one level below the folder.
+    licence: as the catalog or the hub says, empty where it is not known. whole_bytes: what it will have when all of it
+    has arrived; 0 where it has.
     """
 
     name: str
@@ -33,6 +35,8 @@ class Installed:
     bytes: int
     problem: str
     owned: tuple[Path, ...]
+    licence: str = ""
+    whole_bytes: int = 0
 
 
 def installed(folder: Path) -> list[Installed]:
@@ -91,11 +95,15 @@ def _models_in_folder(home: Path, folder: Path) -> Iterator[Installed]:
     if manifest and home.name.endswith(STAGING_SUFFIX):
         size = _size(home)
         problem = f"incomplete, {megabytes(size)} of {megabytes(manifest.bytes)}: fireside pull {manifest.source}"
-        yield Installed(manifest.source, "hub", home, size, problem, (home, lock))
+        yield Installed(
+            manifest.source, "hub", home, size, problem, (home, lock), manifest.licence, whole_bytes=manifest.bytes
+        )
     elif manifest:
         damage = manifest.damage(home)
         problem = f"damaged ({damage}): fireside pull {manifest.source}" if damage else ""
-        yield Installed(manifest.source, "hub", manifest.model_in(home), _size(home), problem, (home, lock))
+        yield Installed(
+            manifest.source, "hub", manifest.model_in(home), _size(home), problem, (home, lock), manifest.licence
+        )
     elif entry:
         path = entry.path_in(folder)
         problem = ""
@@ -105,7 +113,7 @@ def _models_in_folder(home: Path, folder: Path) -> Iterator[Installed]:
             find(entry, folder)
         except DigestMismatch as error:
             problem = str(error)
-        yield Installed(entry.name, "catalog", path, _size(path), problem, (home,))
+        yield Installed(entry.name, "catalog", path, _size(path), problem, (home,), entry.licence)
     elif (home / "config.json").is_file():
         yield Installed(home.name, "own", home, _size(home), "", (home,))
     elif home.name.endswith(STAGING_SUFFIX):

@@ -44,7 +44,8 @@ def pull(
 ) -> Path:
     """The model's folder or first .gguf file in the models folder; downloaded first where it is absent or damaged.
 
-    on_progress: called from this thread with bytes done and bytes in all, over all files. The files arrive in a
+    on_progress: called from this thread with bytes done and bytes in all, over all files, first with what an earlier
+    download has left. The files arrive in a
     folder of the same name with ".part" behind it, which is renamed when every size and digest is as the hub lists
     them; whatever ends it before, a later call goes on from there.
     Raises UnknownModel, UnsuitableModel, UnsafeName, AccessDenied, RateLimited, Offline, DownloadFailed,
@@ -85,7 +86,9 @@ class _Pull:
         manifest = Manifest(str(self._reference), hub.endpoint, listing.commit, listing.licence, files)
         self._prepare(manifest)
         self._total = sum(file.bytes for file in files)
-        check_space(str(self._reference), self._total - _present(self._staging, files), self._home.parent)
+        present = _present(self._staging, files)
+        check_space(str(self._reference), self._total - present, self._home.parent)
+        self._advance(present)
         for file in files:
             self._fetch(hub, listing, file)
         sync_folder(self._staging)
@@ -129,8 +132,8 @@ class _Pull:
 
     def _complete(self, hub: Hub, commit: str, file: HubFile, arrived: _Arrived) -> None:
         """Receive what is missing of the file, over as many connections as that takes, and check the whole."""
-        for count in arrived.take_stock():
-            self._advance(count)
+        for _ in arrived.take_stock():
+            self._advance(0)
         failures = 0
         while arrived.count < file.bytes:
             before = arrived.count
@@ -217,8 +220,9 @@ def staging_of(home: Path) -> Path:
 
 
 def _present(staging: Path, files: Sequence[HubFile]) -> int:
-    paths = [(staging / file.name, file.bytes) for file in files]
-    return sum(min(path.stat().st_size, size) for path, size in paths if path.is_file())
+    """Bytes that are there already; a file that is too long is begun again."""
+    sizes = [(path.stat().st_size, file.bytes) for file in files if (path := staging / file.name).is_file()]
+    return sum(size for size, expected in sizes if size <= expected)
 
 
 def _small(hub: Hub, commit: str, file: HubFile) -> bytes:

@@ -63,7 +63,8 @@ def _lines(folder: Path, free: int | None, there: list[Installed], facts: dict[s
     yield "Others, to fetch with fireside pull:"
     for suggestion in SUGGESTIONS:
         if suggestion.reference not in on_disk:
-            yield f"    {suggestion.reference}  {suggestion.title}, {suggestion.licence}"
+            yield f"    {suggestion.reference}"
+            yield f"        {suggestion.title}, {weights.megabytes(suggestion.bytes)}, {suggestion.licence}"
 
 
 def _problem(model: Installed) -> str:

@@ -44,6 +44,13 @@ model_option = click.option(
     metavar="NAME|PATH",
     help="A name of 'fireside models', hf:OWNER/NAME, a .gguf file, or a folder with a model.",
 )
+serve_model_option = click.option(
+    "--model",
+    default=None,
+    metavar="NAME|PATH",
+    help="A name of 'fireside models', hf:OWNER/NAME, a .gguf file, or a folder with a model. Without it, the one "
+    f"chosen last on the page, at first {DEFAULT.name}.",
+)
 context_option = click.option(
     "--context",
     type=click.IntRange(min=1),

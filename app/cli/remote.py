@@ -7,19 +7,16 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from weights import DEFAULT
-
 if TYPE_CHECKING:
-    from app.remote import RemoteModels
+    from app.remote import RemoteSource
 
 
-def engine_elsewhere(url: str, model: str, context: int | None) -> RemoteModels:
-    """The engine at an address, not connected yet; raises BadAddress. model: the default one means the first listed."""
-    from app.remote import Address, RemoteEngine, RemoteModels
+def engine_elsewhere(url: str, model: str | None, context: int | None) -> RemoteSource:
+    """The engine at an address, not connected yet; raises BadAddress. model: None for the first listed."""
+    from app.remote import Address, RemoteEngine, RemoteSource
 
     address = Address.parse(url, _key())
-    wanted = None if model == DEFAULT.name else model
-    return RemoteModels(address, connect=partial(RemoteEngine.connect, address, model=wanted, context=context))
+    return RemoteSource(address, connect=partial(RemoteEngine.connect, address, model=model, context=context))
 
 
 def _key() -> str:

@@ -16,9 +16,9 @@ from app.cli.options import (
     home_option,
     kernels_option,
     kv_option,
-    model_option,
     models_option,
     quantize_option,
+    serve_model_option,
     threads_option,
 )
 from app.cli.remote import engine_elsewhere
@@ -30,7 +30,7 @@ from app.listener import listen
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default=7860, show_default=True, type=click.IntRange(1, 65535), help="Port to listen on.")
-@model_option
+@serve_model_option
 @context_option
 @threads_option
 @kernels_option
@@ -45,7 +45,7 @@ from app.listener import listen
 def serve(
     host: str,
     port: int,
-    model: str,
+    model: str | None,
     context: int | None,
     threads: int | None,
     kernels: str,
@@ -58,17 +58,18 @@ def serve(
     no_browser: bool,
 ) -> int:
     """Start the server and open the browser."""
-    if engine is None:
-        weights.resolve(model)  # a wrong name is wrong usage, and known before anything is started
-    remote = engine_elsewhere(engine, model, context) if engine else None
+    folder = models_folder(models_dir)
+    if engine is None and model is not None:
+        weights.resolve(model, folder)  # a wrong name is wrong usage, and known before anything is started
+    elsewhere = engine_elsewhere(engine, model, context) if engine else None
     listener = listen(host, port)  # likewise a port in use: the import below takes seconds
     from app.server import serve as run_server
     from engine import Engine
 
     return run_server(
         home=data_folder(home),
-        models_dir=models_folder(models_dir),
-        model=model,
+        models_dir=folder,
+        model=None if elsewhere else model,
         listener=listener,
         open_browser=not no_browser,
         on_start=follow,
@@ -81,5 +82,7 @@ def serve(
             deterministic=deterministic,
         ),
         kv_bytes=kv_bytes,
-        remote=remote,
+        context=context,
+        quantized=quantize is not None,
+        elsewhere=elsewhere,
     )

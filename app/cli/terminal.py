@@ -46,7 +46,7 @@ class DownloadBar:
 
 def locate(name_or_path: str, models_dir: Path) -> Path:
     """The model's file or folder, fetched under a progress bar if it is not there yet. Raises WeightsError."""
-    source = weights.resolve(name_or_path)
+    source = weights.resolve(name_or_path, models_dir)
     with DownloadBar(name_or_path) as bar:
         return weights.obtain(source, models_dir, bar.show)
 

@@ -2,6 +2,6 @@
 
 from app.remote.address import Address
 from app.remote.engine import RemoteEngine
-from app.remote.models import RemoteModels
+from app.remote.models import RemoteSource
 
-__all__ = ["Address", "RemoteEngine", "RemoteModels"]
+__all__ = ["Address", "RemoteEngine", "RemoteSource"]

@@ -72,13 +72,22 @@ class Connection:
         self._thread = threading.Thread(target=self._loop.run_forever, name="remote-engine", daemon=True)
         self._thread.start()
         self._closed = threading.Lock()
+        self._work: set[Future[Any]] = set()
+
+    @property
+    def under_way(self) -> int:
+        """How many pieces of work have not ended."""
+        return len(self._work)
 
     def start(self, work: Coroutine[Any, Any, T]) -> Future[T]:
         """Have work done; raises EngineClosed after `close`."""
         if self._loop.is_closed() or not self._thread.is_alive():
             work.close()
             raise EngineClosed("Fireside has let go of this engine: ask again")
-        return asyncio.run_coroutine_threadsafe(work, self._loop)
+        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        self._work.add(future)
+        future.add_done_callback(self._work.discard)
+        return future
 
     def get(self, path: str) -> Any:
         """A JSON reply from the server's root."""

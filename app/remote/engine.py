@@ -65,6 +65,11 @@ class RemoteEngine:
         return self._found.info
 
     @property
+    def runs(self) -> int:
+        """How many requests are under way."""
+        return self._connection.under_way
+
+    @property
     def breaker(self) -> Breaker:
         """Tells whether the server is in trouble."""
         return self._connection.breaker

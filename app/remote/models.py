@@ -1,4 +1,4 @@
-"""The engine elsewhere as the model of this server: found at the start, watched, and found again after trouble."""
+"""An engine elsewhere as the model of this server: found at the start, watched, and found again after trouble."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ import logging
 import threading
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 from app.backend import Backend
-from app.models import Closing, Models, ModelState
+from app.model_source import Attempt, Closing, ModelState
 from app.remote.address import Address
 from app.remote.engine import RemoteEngine
 from app.remote.errors import Starting
@@ -20,43 +19,47 @@ POLL_SECONDS = 1.0
 log = logging.getLogger(__name__)
 
 
-class RemoteModels(Models):
-    """Conforms to `app.models.Models`; connects instead of loading. While the breaker of the connection is open, the
-    state is `failed` and says why; whoever looks then has it tried again in time."""
+class RemoteSource:
+    """Conforms to `app.model_source.Source`; connects instead of loading. While the breaker of the connection is open,
+    the state is `failed` and says why; whoever looks then has it tried again in time."""
 
     def __init__(self, address: Address, *, connect: Callable[[], RemoteEngine]) -> None:
-        super().__init__(Path(), address.base)
+        self.name = address.base
         self._connect = connect
         self._engine: RemoteEngine | None = None
         self._probing = threading.Lock()
 
-    @property
-    def state(self) -> ModelState:
-        state, engine = super().state, self._engine
-        if engine is None or state.status != "ready":
+    def obtain(self, attempt: Attempt) -> Backend:
+        while True:
+            try:
+                engine = self._connect()
+            except Starting as error:
+                attempt.tell(ModelState("loading", self.name, message=str(error)))
+                if attempt.cancel.wait(POLL_SECONDS):
+                    raise Closing from error
+            else:
+                break
+        try:
+            attempt.make_room()
+        except Closing:
+            engine.close()
+            raise
+        self._engine = engine
+        return engine
+
+    def watched(self, state: ModelState) -> ModelState:
+        engine = self._engine
+        if engine is None:
             return state
         if trouble := engine.breaker.trouble:
-            if engine.breaker.ripe:
-                self._probe(engine)
-            return ModelState("failed", engine.info.name, message=trouble)
+            self.retry()
+            return ModelState("failed", engine.info.name, message=trouble, trouble=state.trouble)
         return replace(state, name=engine.info.name, message=f"{engine.info.name} answers at {engine.info.remote}")
 
     def retry(self) -> None:
-        """As `Models`; and asks a server again that was left alone, as soon as that may be."""
-        super().retry()
+        """Ask a server again that was left alone, as soon as that may be."""
         if (engine := self._engine) is not None and engine.breaker.ripe:
             self._probe(engine)
-
-    def _obtain(self) -> Backend:
-        while True:
-            try:
-                self._engine = self._connect()
-            except Starting as error:
-                self._set("loading", 0, 0, str(error))
-                if self._cancel.wait(POLL_SECONDS):
-                    raise Closing from error
-            else:
-                return self._engine
 
     def _probe(self, engine: RemoteEngine) -> None:
         if not self._probing.acquire(blocking=False):

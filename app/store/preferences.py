@@ -16,6 +16,8 @@ DEFAULTS: dict[str, bool | int | str] = {
     "automatic_titles": True,
     # How long the trash keeps what was put into it; 0 keeps it until it is emptied.
     "trash_days": 30,
+    # The model chosen last on the page, by its name among the models on disk; "" for the one Fireside comes with.
+    "model": "",
 }
 
 

@@ -19,6 +19,10 @@ PRESET_EVENTS = (
 )
 
 
+MODEL_EVENTS = ("use_model", "download_model", "cancel_download", "remove_model")
+MODEL_SIGNALS = ("retry_model", "hurry_switch", "keep_model")
+
+
 def transcript() -> gr.HTML:
     """The conversation: show, append; everything a message's toolbar asks for."""
     return _island("transcript", "open", "ask", "retry", *MESSAGE_EVENTS)
@@ -30,8 +34,8 @@ def sidebar() -> gr.HTML:
 
 
 def topbar() -> gr.HTML:
-    """The model's name and state, the meter, theme and drawer switches."""
-    return _island("topbar", "retry_model")
+    """The model's name and state with the panel of all models, the meter, theme and drawer switches."""
+    return _island("topbar", *MODEL_EVENTS, *MODEL_SIGNALS)
 
 
 def preset_buttons() -> gr.HTML:

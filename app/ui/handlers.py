@@ -6,11 +6,12 @@ from typing import Any
 
 import gradio as gr
 
-from app.models import Models
+from app.library import ModelLibrary
 from app.store import Conversation, NotFound
 from app.ui.language import t
 from app.ui.list_handlers import ListHandlers
 from app.ui.message_handlers import MessageHandlers
+from app.ui.model_handlers import ModelHandlers
 from app.ui.preset_handlers import PresetHandlers
 from app.ui.refusal import refusable, text_of
 from app.ui.views import Sequencer, memory_view, path_views
@@ -25,14 +26,13 @@ class Handlers:
     prompt, policy, then the settings in the order of `app.ui.settings.NAMES`.
     """
 
-    def __init__(self, workspace: Workspace, models: Models, sequence: Sequencer) -> None:
-        self.workspace = workspace
+    def __init__(self, workspace: Workspace, library: ModelLibrary, sequence: Sequencer) -> None:
         self.store = store = workspace.store
         self.chats = chats = workspace.chats
-        self.models = models
         self.sequence = sequence
         self.list = ListHandlers(store, chats, self.sequence)
         self.preset = PresetHandlers(store, chats, self.sequence)
+        self.model = ModelHandlers(workspace, library, self.sequence)
         self.message = MessageHandlers(store, chats, self.sequence, self.show)
 
     def load(self, requested_id: str) -> list[Any]:
@@ -141,10 +141,6 @@ class Handlers:
         conversation = self._present(conversation_id)
         self.preset.remember(conversation, read)
         return [gr.skip(), self.preset.layers(self._present(conversation_id))]
-
-    def retry_model(self) -> None:
-        self.workspace.require_admin()
-        self.models.retry()
 
     def _present(self, conversation_id: str) -> Conversation:
         conversation = self.store.conversations.get(conversation_id)

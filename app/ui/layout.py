@@ -7,8 +7,17 @@ from typing import Any
 import gradio as gr
 from fastapi import FastAPI
 
-from app.models import Models
-from app.ui.components import LIST_EVENTS, MESSAGE_EVENTS, PRESET_EVENTS, sidebar, topbar, transcript
+from app.library import ModelLibrary
+from app.ui.components import (
+    LIST_EVENTS,
+    MESSAGE_EVENTS,
+    MODEL_EVENTS,
+    MODEL_SIGNALS,
+    PRESET_EVENTS,
+    sidebar,
+    topbar,
+    transcript,
+)
 from app.ui.drawer import Drawer, build_drawer
 from app.ui.events import Events
 from app.ui.handlers import Handlers
@@ -29,7 +38,7 @@ EACH: dict[str, Any] = {**QUIET, "trigger_mode": "multiple"}
 HERE: dict[str, Any] = {"js": "(_, ...inputs) => [window.fireside.openConversation(), ...inputs]"}
 
 
-def build_page(workspaces: Workspaces, models: Models) -> gr.Blocks:
+def build_page(workspaces: Workspaces, library: ModelLibrary) -> gr.Blocks:
     """The page as a Gradio app, not yet mounted.
 
     Everyone is sent the same page; what is theirs comes with its first event.
@@ -37,7 +46,7 @@ def build_page(workspaces: Workspaces, models: Models) -> gr.Blocks:
     sequence = Sequencer()
 
     def make(workspace: Workspace) -> Handlers:
-        return Handlers(workspace, models, sequence)
+        return Handlers(workspace, library, sequence)
 
     handlers: Any = Events(workspaces, make)
     with gr.Blocks(title="Fireside", fill_width=True, fill_height=True, analytics_enabled=False) as page:
@@ -62,7 +71,7 @@ def build_page(workspaces: Workspaces, models: Models) -> gr.Blocks:
         _wire_chat(page, handlers, open_id, box, messages, conversations, drawer)
         _wire_list(handlers, conversations)
         _wire_drawer(handlers, open_id, messages, drawer)
-        model.retry_model(handlers.retry_model, None, None, **QUIET)
+        _wire_models(handlers, model)
     return page
 
 
@@ -124,6 +133,13 @@ def _wire_list(handlers: Any, conversations: gr.HTML) -> None:
     for name in LIST_EVENTS:
         getattr(conversations, name)(getattr(handlers.list, name), None, conversations, **EACH)
     conversations.search(handlers.list.search, None, conversations, **LAST)
+
+
+def _wire_models(handlers: Any, model: gr.HTML) -> None:
+    for name in MODEL_EVENTS:
+        getattr(model, name)(getattr(handlers.model, name), None, model, **EACH)
+    for name in MODEL_SIGNALS:
+        getattr(model, name)(getattr(handlers.model, name), None, None, **EACH)
 
 
 def _wire_drawer(handlers: Any, open_id: gr.Textbox, messages: gr.HTML, drawer: Drawer) -> None:
