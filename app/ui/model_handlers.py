@@ -15,8 +15,11 @@ from weights import WeightsError
 
 
 class ModelHandlers:
-    """The panel's events, all of them an administrator's. Every answer names the model and what was done, and in words why it was refused, if it was;
-    what there is then, the page asks of /models."""
+    """The panel's events, all of them an administrator's.
+
+    Every answer names the model and what was done, and in words why it was refused, if it was; what there is then, the
+    page asks of /models.
+    """
 
     def __init__(self, workspace: Workspace, library: ModelLibrary, sequence: Sequencer) -> None:
         self.workspace = workspace
