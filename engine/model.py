@@ -16,6 +16,7 @@ from engine.kv_cache import KVCache
 from engine.linear import Linear
 from engine.mlp import MLP
 from engine.norm import Norm
+from engine.scores import Scores, scores_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +81,10 @@ class ForwardPass(Protocol):
         """See `Model.forward`; what is returned may only be good until the next call."""
         ...
 
+    def scores(self, logits: Tensor, vocabulary: int) -> Sequence[Scores]:
+        """What samplers ask of the logits that `forward` returned; see `engine.scores.scores_of`."""
+        ...
+
     def close(self) -> None:
         """Give back what it holds besides memory; it computes no more."""
         ...
@@ -103,6 +108,10 @@ class Model:
     def new_cache(self, capacity: int) -> KVCache:
         """An empty cache for `capacity` tokens on the model's device."""
         return KVCache.of_model(self.config, capacity, self.dtype, self.device)
+
+    def scores(self, logits: Tensor, vocabulary: int) -> Sequence[Scores]:
+        """See `engine.scores.scores_of`."""
+        return scores_of(logits, vocabulary)
 
     def close(self) -> None:
         """Nothing is held besides memory."""

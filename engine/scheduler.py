@@ -19,7 +19,6 @@ from engine.forking import follow, take_copied
 from engine.job import Job
 from engine.kv_cache import ALIGNMENT, SlotPool
 from engine.model import Chunk, ForwardPass
-from engine.scores import scores_of
 
 # Tokens of prompts a step computes: this bounds how long a cancel waits, and beside others that are answering, how
 # long their next token does. About a quarter second for 135M parameters by torch on two cores, and half of that.
@@ -265,7 +264,7 @@ class Scheduler:
     def _step(self, batch: Sequence[Work]) -> None:
         """Compute a batch and hand out the tokens it ends in."""
         try:
-            scores = iter(scores_of(self._compute(batch), self._vocabulary))
+            scores = iter(self._model.scores(self._compute(batch), self._vocabulary))
         # One run's failure must not end the thread that serves the others.
         except Exception as error:
             self._recover(batch, error)

@@ -19,11 +19,15 @@ class Scores:
 
     row: float32 logits [vocabulary], where they were computed. They are brought from there when they are looked at,
     which most settings do not; what is found for all is here, in numpy's arrays, whose operations on a few numbers
-    cost a fraction of torch's.
+    cost a fraction of torch's. entropy: of the model's own distribution, in nats; where it is not given, it is computed
+    when it is asked for.
     """
 
-    def __init__(self, row: Tensor, normaliser: float, highest: np.ndarray, ids: np.ndarray) -> None:
+    def __init__(
+        self, row: Tensor, normaliser: float, highest: np.ndarray, ids: np.ndarray, entropy: float | None = None
+    ) -> None:
         self._row = row
+        self._entropy = entropy
         self.normaliser = normaliser
         self.highest = highest
         self.ids = ids
@@ -39,7 +43,9 @@ class Scores:
 
     @cached_property
     def entropy(self) -> float:
-        """Of the model's own distribution, in nats; computed when it is asked for."""
+        """Of the model's own distribution, in nats."""
+        if self._entropy is not None:
+            return self._entropy
         logprobs = self._row - self.normaliser
         # What is impossible adds nothing.
         return -float(torch.dot(logprobs.exp(), logprobs.clamp_min(torch.finfo(logprobs.dtype).min)))

@@ -13,6 +13,7 @@ from engine.errors import ContextOverflow
 from engine.kv_cache import KVCache
 from engine.model import Chunk, Model
 from engine.recording import Compute, Record
+from engine.scores import Scores, scores_of
 from engine.static_cache import StaticCache, StaticMemory
 
 # Sequences in a decode step; a step of another number is filled up to the next.
@@ -65,6 +66,10 @@ class StaticModel:
     def new_cache(self, capacity: int) -> KVCache:
         """An empty cache for `capacity` tokens."""
         return self._memory.new_cache(capacity) or self._model.new_cache(capacity)
+
+    def scores(self, logits: Tensor, vocabulary: int) -> Sequence[Scores]:
+        """See `engine.scores.scores_of`."""
+        return scores_of(logits, vocabulary)
 
     def close(self) -> None:
         """Give back the recorded steps; what they work in goes with them."""

@@ -14,6 +14,7 @@ import numpy as np
 
 from engine.native.code_cache import code_folder, code_is_ready, mark_ready
 from engine.native.step import BUFFERS, LAYER, MATRIX, MODEL, TOKEN, announce, forward, serve
+from engine.native.summary import summarize
 
 # How much less urgent than answering it is.
 NICENESS = 10
@@ -39,6 +40,8 @@ def compile_all() -> None:
     forward.compile(_types(0, 1, 0, *plan, tokens, chosen, buffers))
     serve.compile(_types(0, 1, 0, 0, 0, *plan, tokens, chosen, counts, buffers))
     announce.compile(_types(0))
+    numbers, likeliest, ids = np.zeros(1), np.zeros((1, 1), np.float32), np.zeros((1, 1), whole)
+    summarize.compile(_types(0, 0, 0, numbers, numbers, likeliest, ids))
 
 
 def _types(*arguments: object) -> tuple[numba.types.Type, ...]:

@@ -14,7 +14,9 @@ from engine.model import Chunk, finish_logits
 from engine.native.blocks import BLOCK, padded
 from engine.native.plan import Plan
 from engine.native.step import BUFFERS, TOKEN
+from engine.native.summary import scores_of
 from engine.native.team import Team
+from engine.scores import Scores
 
 # Tokens that are computed at once; longer chunks are divided.
 MOST_ROWS = 256
@@ -71,6 +73,10 @@ class NativeModel:
             return finish_logits(self.config, self._call(parts[0], wanted[0]))
         logits = [self._call(part, chosen).clone() for part, chosen in zip(parts, wanted, strict=True)]
         return finish_logits(self.config, torch.cat(logits))
+
+    def scores(self, logits: Tensor, vocabulary: int) -> Sequence[Scores]:
+        """See `engine.scores.scores_of`."""
+        return scores_of(logits, vocabulary)
 
     def close(self) -> None:
         """End its threads."""
