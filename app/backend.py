@@ -7,8 +7,11 @@ from typing import Any, Protocol
 
 from engine import EngineError, EngineInfo, Sampling, Stats, Step
 from engine.text import Shown
+from engine.tools import Tools
 
-Message = Mapping[str, str]
+# As OpenAI's API writes them: role and content, `reasoning_content` and `tool_calls` of answers, `tool_call_id` of the
+# results of calls.
+Message = Mapping[str, Any]
 
 
 class AnswerInterrupted(EngineError):
@@ -63,12 +66,15 @@ class Backend(Protocol):
         *,
         answer: Sequence[int] = (),
         schema: Mapping[str, Any] | None = None,
+        tools: Tools | None = None,
+        add_generation_prompt: bool = True,
     ) -> BackendRun:
         """Answer the conversation; raises EngineError, `ContextOverflow` among others, before any step.
 
         answer: token ids of an answer to go on with, as if it had not been interrupted: characters, stop strings,
         penalties and the random numbers of the seed go on where they ended. `begun` tells their text, and the steps
-        go on from there. schema: a JSON schema that an answer which ends by itself is valid by.
+        go on from there. schema: a JSON schema that an answer which ends by itself is valid by. tools: functions
+        that the answer may call. add_generation_prompt: whether the answer is begun for the model.
         """
         ...
 
@@ -76,7 +82,9 @@ class Backend(Protocol):
         """Continue a text or token ids without a chat template; raises EngineError before any step."""
         ...
 
-    def chat_tokens(self, messages: Sequence[Message]) -> list[int]:
+    def chat_tokens(
+        self, messages: Sequence[Message], *, tools: Tools | None = None, add_generation_prompt: bool = True
+    ) -> list[int]:
         """The prompt of a conversation; raises NoTokenizer."""
         ...
 

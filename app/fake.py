@@ -13,10 +13,11 @@ from typing import Any, Literal
 
 from app.backend import Message
 from engine import ContextOverflow, EngineClosed, EngineError, EngineInfo, InvalidPrompt, Sampling, Stats, Step
-from engine.errors import InvalidSchema
+from engine.errors import InvalidSchema, InvalidTools
 from engine.reasoning import ThinkTags, ThoughtSplitter
 from engine.run import Phase
 from engine.text import Shown
+from engine.tools import Tools
 
 VOCABULARY = 50_000
 Piece = str | bytes
@@ -94,9 +95,13 @@ class ScriptedBackend:
         *,
         answer: Sequence[int] = (),
         schema: Mapping[str, Any] | None = None,
+        tools: Tools | None = None,
+        add_generation_prompt: bool = True,
     ) -> ScriptedRun:
         """Begin or continue an answer; raises `error`, ContextOverflow or EngineClosed, InvalidPrompt for an `answer`
-        that the script does not begin with, and InvalidSchema for any schema."""
+        that the script does not begin with, and InvalidSchema for any schema, and InvalidTools for any tools."""
+        if tools is not None:
+            raise InvalidTools("it says what its script says")
         if schema is not None:
             raise InvalidSchema("it says what its script says")
         if self.closed.is_set():
@@ -118,7 +123,9 @@ class ScriptedBackend:
         text = prompt if isinstance(prompt, str) else self.detokenize(prompt)
         return self.chat([{"role": "user", "content": text}], sampling)
 
-    def chat_tokens(self, messages: Sequence[Message]) -> list[int]:
+    def chat_tokens(
+        self, messages: Sequence[Message], *, tools: Tools | None = None, add_generation_prompt: bool = True
+    ) -> list[int]:
         """A token for each message's role and for each of its words."""
         return [token_of(word) for message in messages for word in (message["role"], *message["content"].split())]
 

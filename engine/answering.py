@@ -15,6 +15,7 @@ from engine.sampling import Sampling
 from engine.scores import Scores
 from engine.text import AnswerStream, Shown
 from engine.tokenizer import Tokenizer
+from engine.tools import CallSyntax
 
 
 class Answering(Job):
@@ -22,6 +23,7 @@ class Answering(Job):
 
     context: tokens its slot has room for. tags: what the answer of a reasoning model sets its thoughts apart with;
     thinking: its prompt has opened them. begins: the next text is the first of a message, or of a part of one.
+    syntax: of the calls that the answer may make.
     """
 
     def __init__(
@@ -35,14 +37,16 @@ class Answering(Job):
         *,
         thinking: bool = False,
         begins: bool = False,
+        syntax: CallSyntax | None = None,
     ) -> None:
         super().__init__(run)
         self.run: Run = run
         self._sampling = sampling
         self._sampler = sampler
         self._tokenizer = tokenizer
-        self._answer = AnswerStream(sampling.stop, tags, thinking=thinking)
+        self._answer = AnswerStream(sampling.stop, tags, thinking=thinking, syntax=syntax)
         self._tag_bytes = tags.tokens(tokenizer.special_tokens) if tags else {}
+        self._call_bytes = syntax.tokens(tokenizer.special_tokens) if syntax else {}
         self._begins = begins
         self._lookup = PromptLookup(run.prompt)
         room = context - len(run.prompt)
@@ -79,7 +83,7 @@ class Answering(Job):
     def cancel(self) -> None:
         """End the run where it is, with what was held back of its text."""
         rest = self._answer.finish()
-        self.run.emit(Step(None, rest.text, 0.0, (), "cancelled", rest.reasoning))
+        self.run.emit(Step(None, rest.text, 0.0, (), "cancelled", rest.reasoning, calls=rest.calls))
 
     def _judge_draft(self, drafted: int, right: int) -> None:
         """Keep account of a draft of which `right` tokens were chosen."""
@@ -92,7 +96,8 @@ class Answering(Job):
         """Choose the next token and hand it out; False if the run has ended with it."""
         choice = self._sampler.choose(scores)
         self._record_times()
-        if choice.token in self._tokenizer.eos_ids and not self._sampling.ignore_eos:
+        ended = choice.token in self._tokenizer.eos_ids and not self._sampling.ignore_eos
+        if ended or choice.token in self._sampling.stop_token_ids:
             self._emit(choice, self._answer.finish(), "stop")
             return False
         shown = self._answer.push(self._bytes(choice.token))
@@ -118,6 +123,7 @@ class Answering(Job):
                 shown.reasoning,
                 choice.entropy,
                 choice.rank,
+                shown.calls,
             )
         )
 
@@ -126,6 +132,8 @@ class Answering(Job):
         if tag := self._tag_bytes.get(token):
             self._begins = True
             return tag
+        if mark := self._call_bytes.get(token):
+            return mark
         data = self._tokenizer.token_bytes(token)
         # Other control tokens add nothing, and what follows them at the beginning still begins it.
         if data and self._begins:
@@ -144,4 +152,4 @@ class Answering(Job):
 
 
 def _joined(first: Shown, second: Shown) -> Shown:
-    return Shown(first.reasoning + second.reasoning, first.text + second.text)
+    return Shown(first.reasoning + second.reasoning, first.text + second.text, first.calls + second.calls)

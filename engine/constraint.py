@@ -1,4 +1,5 @@
-"""Which tokens may come next where an answer has to be valid by a JSON schema: a grammar followed token by token."""
+"""Which tokens may come next where an answer has to be valid by a JSON schema, or calls functions by theirs: a grammar
+followed token by token."""
 
 from __future__ import annotations
 
@@ -9,8 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from engine.errors import InvalidSchema
+from engine.errors import InvalidSchema, InvalidTools
+from engine.reasoning import ThinkTags
 from engine.tokenizer import Tokenizer
+from engine.tools import CallSyntax, Tools
+from engine.tools.grammar import grammar
+from engine.tools.tools import parameters
 
 if TYPE_CHECKING:
     from llguidance import LLMatcher, LLTokenizer
@@ -25,7 +30,7 @@ NO_BYTES = "it asks for characters for which the model has no token"
 
 
 class Constraint:
-    """What one run may still say. Made by `JsonSchemas`; used by one thread."""
+    """What one run may still say. Made by `Constraints`; used by one thread."""
 
     def __init__(self, matcher: LLMatcher, vocabulary: int) -> None:
         self._matcher = matcher
@@ -52,7 +57,7 @@ class Constraint:
             raise InvalidSchema(NO_BYTES if NO_EXTENSION in error else _line(error))
 
 
-class JsonSchemas:
+class Constraints:
     """Makes constraints for one tokenizer; safe to use from many threads."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
@@ -60,25 +65,50 @@ class JsonSchemas:
         self._lock = threading.Lock()
         self._made: LLTokenizer | None = None
 
-    def constraint(self, schema: Mapping[str, Any]) -> Constraint:
+    def of_schema(self, schema: Mapping[str, Any]) -> Constraint:
         """For an answer of its own: compact JSON, with the properties of objects in the order of the schema.
 
         Raises InvalidSchema for one that is overlong, no JSON schema, or uses keywords that cannot be held to.
         """
         from llguidance import LLMatcher
 
-        try:
-            text = json.dumps(schema, allow_nan=False)
-            json.loads(text, parse_int=_exact)
-        except (TypeError, ValueError, RecursionError) as error:
-            raise InvalidSchema(f"it is not JSON that is exact everywhere ({_line(str(error))})") from None
-        if len(text) > MAX_SCHEMA_CHARACTERS:
-            raise InvalidSchema(f"it has {len(text):,} characters, but at most {MAX_SCHEMA_CHARACTERS:,} are possible")
+        text = _schema_text(schema)
         try:
             # Small models may go on with white space for ever where they are let.
-            grammar = LLMatcher.grammar_from_json_schema(text, overrides={"whitespace_flexible": False})
+            return self._made_of(LLMatcher.grammar_from_json_schema(text, overrides={"whitespace_flexible": False}))
         except ValueError as error:
             raise InvalidSchema(_line(str(error))) from None
+
+    def of_tools(self, tools: Tools, syntax: CallSyntax, tags: ThinkTags | None, thinking: bool) -> Constraint:
+        """For an answer that may call these functions, in this syntax, with arguments that are valid by their schemas.
+
+        tags: around the thoughts of a reasoning model; thinking: the prompt has opened them. Raises InvalidTools for
+        functions whose schemas cannot be held to.
+        """
+        from llguidance import LLMatcher
+
+        try:
+            for function in tools.functions:
+                # Each by itself, so that what is wrong is told of the right one.
+                if not isinstance(schema := parameters(function), Mapping) or schema.get("type", "object") != "object":
+                    raise InvalidSchema("the arguments of a function are an object")
+                LLMatcher.grammar_from_json_schema(_schema_text(schema))
+        except (InvalidSchema, ValueError) as error:
+            why = error.why if isinstance(error, InvalidSchema) else _line(str(error))
+            raise InvalidTools(f"calls of {function['name']} cannot be held to its parameters: {why}") from None
+        control = {
+            text: id for text, id in self._tokenizer.special_tokens.items() if not self._tokenizer.token_bytes(id)
+        }
+        try:
+            lark = grammar(tools, syntax, control, tags, thinking, _schema_text)
+            return self._made_of(LLMatcher.grammar_from_lark(lark))
+        except (InvalidSchema, ValueError) as error:
+            why = error.why if isinstance(error, InvalidSchema) else _line(str(error))
+            raise InvalidTools(f"calls cannot be held to the parameters of these tools: {why}") from None
+
+    def _made_of(self, grammar: str) -> Constraint:
+        from llguidance import LLMatcher
+
         constraint = Constraint(LLMatcher(self._llguidance(), grammar, log_level=0), self._tokenizer.vocabulary)
         # Whatever is wrong with the schema shows at its first token, before the run waits for its turn.
         constraint.allowed()
@@ -128,6 +158,18 @@ class _Vocabulary:
             ids.append(self._ids[data[:end]])
             data = data[end:]
         return ids
+
+
+def _schema_text(schema: Mapping[str, Any]) -> str:
+    """A schema as JSON; raises InvalidSchema."""
+    try:
+        text = json.dumps(schema, allow_nan=False)
+        json.loads(text, parse_int=_exact)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InvalidSchema(f"it is not JSON that is exact everywhere ({_line(str(error))})") from None
+    if len(text) > MAX_SCHEMA_CHARACTERS:
+        raise InvalidSchema(f"it has {len(text):,} characters, but at most {MAX_SCHEMA_CHARACTERS:,} are possible")
+    return text
 
 
 def _exact(digits: str) -> int:

@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 
 from engine.answering import Answering
-from engine.constraint import JsonSchemas
+from engine.constraint import Constraint, Constraints
 from engine.disk_kv import DiskKV
 from engine.distribution import Distribution
-from engine.errors import ContextOverflow, InvalidPrompt, InvalidSampling, InvalidSchema
+from engine.errors import ContextOverflow, InvalidPrompt, InvalidSampling, InvalidSchema, InvalidTools
 from engine.info import EngineInfo
 from engine.kv_files import KVFiles
 from engine.loading import Acceleration
@@ -30,6 +30,7 @@ from engine.scheduler import PREFILL_CHUNK, Scheduler
 from engine.scores import Scores
 from engine.template import ChatTemplate, RenderedChat
 from engine.tokenizer import Tokenizer
+from engine.tools import CallSyntax, Tools
 
 
 class Engine:
@@ -54,7 +55,7 @@ class Engine:
         self.info = info
         self._tokenizer = tokenizer
         self._template = template
-        self._schemas = JsonSchemas(tokenizer)
+        self._constraints = Constraints(tokenizer)
         self._acceleration: Acceleration | None = None
         self._scheduler = Scheduler(
             model, tokenizer.vocabulary, slots, threads, deterministic=deterministic, speculate=speculate, disk=disk
@@ -136,12 +137,14 @@ class Engine:
 
     def chat(
         self,
-        messages: Sequence[Mapping[str, str]],
+        messages: Sequence[Mapping[str, Any]],
         sampling: Sampling | None = None,
         *,
         enable_thinking: bool | None = None,
         answer: Sequence[int] = (),
         schema: Mapping[str, Any] | None = None,
+        tools: Tools | None = None,
+        add_generation_prompt: bool = True,
     ) -> Run:
         """Answer a conversation of {"role", "content"} messages; if the last is the assistant's, go on with it.
 
@@ -149,29 +152,53 @@ class Engine:
         made to. enable_thinking: for templates that can have the model reason or not; None leaves it to them.
         answer: token ids of an answer to these messages, to go on with as if it had not ended, with the same seed too.
         schema: a JSON schema that the answer will be valid by unless it ends by its length or a stop string; a model
-        that can answer without reasoning does so then. Raises ContextOverflow if it does not fit, TemplateError if the
-        model's template refuses it, InvalidSchema if answers cannot be held to the schema.
+        that can answer without reasoning does so then. tools: functions that the answer may call, with arguments that
+        are valid by their schemas; `Step.calls` tells them, and messages tell earlier ones as OpenAI's API does, in
+        `tool_calls` and the role `tool`. add_generation_prompt: whether the answer is begun for the model.
+
+        Raises ContextOverflow if it does not fit, TemplateError if the model's template refuses it, InvalidSchema if
+        answers cannot be held to the schema, InvalidTools if the model cannot call these functions.
         """
-        if schema is not None and enable_thinking is None:
+        reasoning, constraint, syntax = self._template.reasoning, None, None
+        if enable_thinking is None and (schema is not None or (tools and tools.required)):
             enable_thinking = False
-        rendered = self._rendered(messages, enable_thinking)
-        if schema is not None and rendered.thinking:
-            raise InvalidSchema("this model always reasons before it answers")
+        if tools is not None:
+            syntax = self._template.call_syntax()
+            if schema is not None:
+                raise InvalidTools("an answer is held to a JSON schema or calls tools, not both")
+            if answer or messages[-1].get("role") == "assistant":
+                raise InvalidTools("an answer that may call tools begins anew: leave out the last message")
+        rendered = self._rendered(messages, enable_thinking, tools, add_generation_prompt)
+        if schema is not None:
+            if rendered.thinking:
+                raise InvalidSchema("this model always reasons before it answers")
+            constraint = self._constraints.of_schema(schema)
+        if tools is not None and syntax is not None:
+            constraint = self._constraints.of_tools(tools, syntax, reasoning, rendered.thinking)
         tokens = self._tokenizer.encode_pieces(rendered)
         begins = messages[-1].get("role") != "assistant"
         return self._submit(
             tokens,
             sampling,
-            self._template.reasoning,
+            reasoning,
             thinking=rendered.thinking,
             begins=begins,
             answer=answer,
-            schema=schema,
+            constraint=constraint,
+            syntax=syntax,
         )
 
-    def chat_tokens(self, messages: Sequence[Mapping[str, str]], *, enable_thinking: bool | None = None) -> list[int]:
+    def chat_tokens(
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        *,
+        enable_thinking: bool | None = None,
+        tools: Tools | None = None,
+        add_generation_prompt: bool = True,
+    ) -> list[int]:
         """The prompt `chat` would use, as token ids. Message content never becomes a control token."""
-        return self._tokenizer.encode_pieces(self._rendered(messages, enable_thinking))
+        rendered = self._rendered(messages, enable_thinking, tools, add_generation_prompt)
+        return self._tokenizer.encode_pieces(rendered)
 
     def generate(self, prompt: str | Sequence[int], sampling: Sampling | None = None) -> Run:
         """Continue a prompt, ordinary text or token ids; what a model thinks is part of the text here.
@@ -263,10 +290,21 @@ class Engine:
     def __exit__(self, *exception: object) -> None:
         self.close()
 
-    def _rendered(self, messages: Sequence[Mapping[str, str]], enable_thinking: bool | None) -> RenderedChat:
+    def _rendered(
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        enable_thinking: bool | None,
+        tools: Tools | None = None,
+        add_generation_prompt: bool = True,
+    ) -> RenderedChat:
         if not messages or not all(isinstance(message, Mapping) for message in messages):
             raise InvalidPrompt("a conversation is one or more messages, each with a role and a content")
-        return self._template.render_prompt(messages, enable_thinking=enable_thinking)
+        return self._template.render_prompt(
+            messages,
+            enable_thinking=enable_thinking,
+            tools=tools.described() if tools else None,
+            add_generation_prompt=add_generation_prompt,
+        )
 
     def _submit(
         self,
@@ -277,21 +315,21 @@ class Engine:
         thinking: bool = False,
         begins: bool = False,
         answer: Sequence[int] = (),
-        schema: Mapping[str, Any] | None = None,
+        constraint: Constraint | None = None,
+        syntax: CallSyntax | None = None,
     ) -> Run:
         sampling = sampling or Sampling()
-        if schema is not None and sampling.ignore_eos:
+        if constraint is not None and sampling.ignore_eos:
             raise InvalidSampling("ignore_eos has no meaning where a JSON schema says when the answer is whole")
         tokens = tuple(self._checked([*prompt, *answer]))
         if len(tokens) >= self.info.context:
             raise ContextOverflow(need=len(tokens) + 1, have=self.info.context)
         seed = secrets.randbits(63) if sampling.seed is None else sampling.seed
         run = Run(tokens, seed)
-        constraint = None if schema is None else self._schemas.constraint(schema)
-        sampler = Sampler(sampling, seed, tokens, self._tokenizer.vocabulary, constraint)
-        job = Answering(
-            run, sampling, sampler, self._tokenizer, self.info.context, tags, thinking=thinking, begins=begins
-        )
+        ends = {*self._tokenizer.eos_ids, *self._checked(sampling.stop_token_ids)}
+        sampler = Sampler(sampling, seed, tokens, self._tokenizer.vocabulary, constraint, ends)
+        parts: dict[str, Any] = {"thinking": thinking, "begins": begins, "syntax": syntax}
+        job = Answering(run, sampling, sampler, self._tokenizer, self.info.context, tags, **parts)
         job.resume(answer)
         self._scheduler.submit(job)
         return run

@@ -6,6 +6,7 @@
     ├── UnsupportedModel    a sound file that this engine cannot run exactly
     ├── InvalidSampling     a sampling setting is unknown or out of its range
     ├── InvalidSchema       a JSON schema that answers cannot be held to
+    ├── InvalidTools        functions that this model cannot call, or that are described wrongly
     ├── InvalidPrompt       the prompt is empty or holds ids outside the vocabulary
     ├── ContextOverflow     the prompt is longer than the context
     ├── TemplateError       the model's chat template refused or failed
@@ -50,6 +51,10 @@ class InvalidSchema(EngineError):
     def __init__(self, why: str) -> None:
         super().__init__(f"answers cannot be held to this JSON schema: {why}")
         self.why = why
+
+
+class InvalidTools(EngineError):
+    """Functions that the model cannot call, or whose description is wrong."""
 
 
 class InvalidPrompt(EngineError):

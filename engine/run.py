@@ -10,6 +10,7 @@ from typing import Literal
 
 from engine.errors import EngineError
 from engine.text import NOTHING
+from engine.tools.reader import CallDelta
 
 FinishReason = Literal["stop", "length", "cancelled"]
 Phase = Literal["queued", "prefill", "decode", "done"]
@@ -24,7 +25,8 @@ class Step:
     reasoning model thinks, all of which comes before the answer; "" for other models. logprob: natural logarithm of
     its probability before temperature and truncation. top: the likeliest (id, logprob) pairs, as many as
     `Sampling.logprobs` asked. finish_reason: set on the last step only. entropy, rank: where `logprobs` were asked for,
-    the entropy of that distribution, in nats, and the token's place in it, from 1; else None.
+    the entropy of that distribution, in nats, and the token's place in it, from 1; else None. calls: more of the calls
+    of functions that the answer makes, which come after its text.
     """
 
     token: int | None
@@ -35,6 +37,7 @@ class Step:
     reasoning: str = ""
     entropy: float | None = None
     rank: int | None = None
+    calls: tuple[CallDelta, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -63,7 +63,8 @@ class Sampler:
     The order is penalties and bias, constraint, then the filters of `candidates`, then one draw by inverse
     distribution. The same settings, seed and logits give the same tokens.
 
-    vocabulary: how many ids the tokenizer has. constraint: what the answer may say at all.
+    vocabulary: how many ids the tokenizer has. constraint: what the answer may say at all. ends: tokens that end it,
+    which are not chosen before `Sampling.min_tokens`, unless there is nothing else to say.
     """
 
     def __init__(
@@ -73,9 +74,12 @@ class Sampler:
         prompt: Sequence[int],
         vocabulary: int,
         constraint: Constraint | None = None,
+        ends: Collection[int] = (),
     ) -> None:
         self.sampling = sampling
         self._constraint = constraint
+        self._ends = sorted(ends)
+        self._chosen = 0
         self._generator = np.random.Generator(np.random.PCG64(seed))
         self._seen: np.ndarray | None = None
         self._counts: np.ndarray | None = None
@@ -119,7 +123,12 @@ class Sampler:
     @property
     def _neutral(self) -> bool:
         """Whether nothing changes the logits."""
-        return self._seen is None and self._counts is None and self._bias is None and self._constraint is None
+        parts = (self._seen, self._counts, self._bias, self._constraint)
+        return all(part is None for part in parts) and not self._must_go_on
+
+    @property
+    def _must_go_on(self) -> bool:
+        return self._chosen < self.sampling.min_tokens
 
     def _adjust(self, logits: np.ndarray) -> np.ndarray:
         """Apply bias, penalties and the constraint, in a copy."""
@@ -135,6 +144,11 @@ class Sampler:
             logits += self._bias
         if self._constraint is not None:
             logits[~self._constraint.allowed()] = -np.inf
+        if self._must_go_on:
+            going_on = logits.copy()
+            going_on[self._ends] = -np.inf
+            if going_on.max() > -np.inf:
+                return going_on
         return logits
 
     def _draw(self, scores: Scores) -> int:
@@ -149,6 +163,7 @@ class Sampler:
         return self._generator.random()
 
     def _remember(self, token: int) -> None:
+        self._chosen += 1
         if self._constraint is not None:
             self._constraint.accept(token)
         if self._seen is not None:

@@ -46,11 +46,13 @@ INTEGER_BOUNDS: Mapping[str, Bounds] = MappingProxyType(
         "seed": Bounds(0, 2**63 - 1),
         "max_tokens": Bounds(1, 1_000_000),
         "logprobs": Bounds(0, 20),
+        "min_tokens": Bounds(0, 1_000_000),
     }
 )
 OPTIONAL = frozenset({"seed", "max_tokens"})
 MAX_STOPS = 16
 MAX_STOP_CHARACTERS = 1_000
+MAX_STOP_TOKENS = 100
 MAX_LOGIT_BIASES = 1_000
 
 
@@ -62,9 +64,10 @@ class Sampling:
     set whose probability reaches p. min_p: drop what is below min_p times the likeliest.
     repetition_penalty: as in CTRL (arXiv:1909.05858), over prompt and answer; presence_penalty and
     frequency_penalty: as in OpenAI's API, over the answer. seed: None draws one, which `Run.stats` tells.
-    max_tokens: None goes on to the end of the context. stop: strings that end the answer and are not part of it.
-    logit_bias: added to the logits of these ids. ignore_eos: go on past the end token.
-    logprobs: how many alternatives each step keeps.
+    max_tokens: None goes on to the end of the context. min_tokens: before so many, no token that ends the answer is
+    chosen. stop: strings that end the answer and are not part of it; stop_token_ids: tokens that do, beside the model's
+    own. logit_bias: added to the logits of these ids. ignore_eos: go on past the end token. logprobs: how many
+    alternatives each step keeps.
 
     Raises InvalidSampling for an unknown name, a wrong type or a value out of range.
     """
@@ -82,6 +85,8 @@ class Sampling:
     logit_bias: Mapping[int, float] = field(default_factory=lambda: MappingProxyType({}))
     ignore_eos: bool = False
     logprobs: int = 0
+    min_tokens: int = 0
+    stop_token_ids: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         for name, bounds in REAL_BOUNDS.items():
@@ -94,6 +99,9 @@ class Sampling:
             raise InvalidSampling(f"ignore_eos must be true or false, not {self.ignore_eos!r}")
         object.__setattr__(self, "stop", _stops(self.stop))
         object.__setattr__(self, "logit_bias", _biases(self.logit_bias))
+        object.__setattr__(self, "stop_token_ids", _stop_tokens(self.stop_token_ids))
+        if self.max_tokens is not None and self.min_tokens > self.max_tokens:
+            raise InvalidSampling(f"min_tokens is {self.min_tokens}, but max_tokens only {self.max_tokens}")
 
     @classmethod
     def from_dict(cls, settings: Mapping[str, Any]) -> Sampling:
@@ -107,6 +115,7 @@ class Sampling:
         """Plain JSON-able data that `from_dict` takes back."""
         settings = {f.name: getattr(self, f.name) for f in fields(self)}
         settings["stop"] = list(self.stop)
+        settings["stop_token_ids"] = list(self.stop_token_ids)
         settings["logit_bias"] = {str(token): bias for token, bias in self.logit_bias.items()}
         return settings
 
@@ -145,6 +154,16 @@ def _stops(stop: Any) -> tuple[str, ...]:
         if not isinstance(text, str) or not text or len(text) > MAX_STOP_CHARACTERS:
             raise InvalidSampling(f"a stop string must have 1 to {MAX_STOP_CHARACTERS:,} characters: {text!r:.40}")
     return stops
+
+
+def _stop_tokens(tokens: Any) -> tuple[int, ...]:
+    tokens = tuple(tokens or ()) if isinstance(tokens, (list, tuple, type(None))) else (tokens,)
+    if len(tokens) > MAX_STOP_TOKENS:
+        raise InvalidSampling(f"at most {MAX_STOP_TOKENS} stop_token_ids are possible, not {len(tokens)}")
+    for token in tokens:
+        if not isinstance(token, int) or isinstance(token, bool) or token < 0:
+            raise InvalidSampling(f"stop_token_ids must be token ids, not {token!r:.40}")
+    return tokens
 
 
 def _biases(biases: Any) -> Mapping[int, float]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,12 +42,14 @@ def write_tiny_llama(
     quantization: GGMLQuantizationType = GGMLQuantizationType.F32,
     metadata: Mapping[str, Any] | None = None,
     chat_template: str = CHAT_TEMPLATE,
+    controls: Sequence[str] = (),
 ) -> Path:
     """Write a random Llama with a byte-level vocabulary and a ChatML template; the same seed, the same model.
 
-    metadata: integers that replace what would be written under these keys.
+    metadata: integers that replace what would be written under these keys. controls: further control tokens, with
+    the last ids.
     """
-    tokens = [*SPECIALS, *byte_alphabet(), "".join(MERGE)]
+    tokens = [*SPECIALS, *byte_alphabet(), "".join(MERGE), *controls]
     writer = GGUFWriter(path, "llama")
     writer.add_name("tiny")
     integers = {
@@ -68,7 +70,7 @@ def write_tiny_llama(
     writer.add_tokenizer_pre("smollm")
     writer.add_token_list(tokens)
     writer.add_token_types(
-        [gguf.TokenType.CONTROL] * len(SPECIALS) + [gguf.TokenType.NORMAL] * (len(tokens) - len(SPECIALS))
+        [gguf.TokenType.CONTROL if token in (*SPECIALS, *controls) else gguf.TokenType.NORMAL for token in tokens]
     )
     writer.add_token_merges([" ".join(MERGE)])
     writer.add_bos_token_id(1)

@@ -15,6 +15,8 @@ from app.api.logprobs import chat_logprobs
 from app.api.replies import all_usage, finish_reason, head, streamed, usage
 from app.api.schemas import ChatRequest
 from app.api.settings import choices_of, sampling_of
+from app.api.tools import Calls, tools_of
+from engine import Step
 
 
 async def chat_completion(wanted: ChatRequest, call: Call) -> Response:
@@ -28,7 +30,12 @@ async def chat_completion(wanted: ChatRequest, call: Call) -> Response:
     schema = wanted.response_format.schema_of_answer() if wanted.response_format else None
     if schema is not None and messages[-1]["role"] == "assistant":
         raise ApiError("an answer in JSON begins anew: leave out the last message", param="response_format")
-    answers = await begin(call, (partial(call.backend.chat, messages, each, schema=schema) for each in settings))
+    more: dict[str, Any] = {
+        "schema": schema,
+        "tools": tools_of(wanted.tools, wanted.tool_choice, wanted.parallel_tool_calls),
+        "add_generation_prompt": wanted.add_generation_prompt is not False,
+    }
+    answers = await begin(call, (partial(call.backend.chat, messages, each, **more) for each in settings))
     if wanted.stream:
         reply = head("chatcmpl", "chat.completion.chunk", call.model, call.backend.info)
         return EventStream(answers, streamed(_chunks(wanted, call, answers, reply)))
@@ -42,6 +49,7 @@ async def _choices(wanted: ChatRequest, call: Call, answers: Answers) -> list[di
     choices = [_choice(index, {"role": "assistant", "content": "", "refusal": None}) for index in range(wanted.n or 1)]
     for choice in choices:
         choice["logprobs"] = {"content": [], "refusal": None} if wanted.logprobs else None
+    calls = [Calls() for _ in choices]
     async for index, step in answers.steps():
         choice = choices[index]
         message = choice["message"]
@@ -50,8 +58,18 @@ async def _choices(wanted: ChatRequest, call: Call, answers: Answers) -> list[di
             message["reasoning_content"] = message.get("reasoning_content", "") + step.reasoning
         if wanted.logprobs:
             choice["logprobs"]["content"] += chat_logprobs(call.backend, step)
-        choice["finish_reason"] = finish_reason(step.finish_reason)
+        calls[index].add(step.calls)
+        choice["finish_reason"] = _reason(step, calls[index])
+    for choice, made in zip(choices, calls, strict=True):
+        if made.whole:
+            choice["message"] |= {"tool_calls": made.whole, "content": choice["message"]["content"] or None}
     return choices
+
+
+def _reason(step: Step, calls: Calls) -> str | None:
+    """Why the answer has ended, if it has."""
+    reason = finish_reason(step.finish_reason)
+    return "tool_calls" if reason == "stop" and calls.whole else reason
 
 
 def _choice(index: int, message: dict[str, Any]) -> dict[str, Any]:
@@ -66,14 +84,16 @@ async def _chunks(
     reply |= {"usage": None} if include_usage else {}
     for index in range(len(answers.runs)):
         yield _chunk(reply, index, {"role": "assistant", "content": ""})
+    calls = [Calls() for _ in answers.runs]
     async for index, step in answers.steps():
         logprobs = chat_logprobs(call.backend, step) if wanted.logprobs else []
         delta: dict[str, Any] = {"reasoning_content": step.reasoning} if step.reasoning else {}
         delta |= {"content": step.text} if step.text or (logprobs and not delta) else {}
+        delta |= {"tool_calls": told} if (told := calls[index].add(step.calls)) else {}
         if delta:
             yield _chunk(reply, index, delta, logprobs=logprobs)
         if step.finish_reason:
-            yield _chunk(reply, index, {}, finish_reason(step.finish_reason))
+            yield _chunk(reply, index, {}, _reason(step, calls[index]))
     for last in all_usage(answers, wanted.n or 1, include_usage, reply):
         yield last
 

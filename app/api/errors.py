@@ -11,9 +11,10 @@ from starlette.responses import JSONResponse
 
 from app.errors import AppError
 from app.models import ModelUnavailable
+from app.remote.errors import BreakerOpen, Overloaded, Rejected, RemoteError, Starting, Unreachable
 from app.store.text import storable
 from engine import ContextOverflow, EngineClosed, EngineError, InvalidPrompt, InvalidSampling
-from engine.errors import EngineBusy, InvalidSchema, TemplateError
+from engine.errors import EngineBusy, InvalidSchema, InvalidTools, TemplateError
 
 # Clients wait so long before they ask again; an answer of a small model takes about that.
 RETRY_SECONDS = 2
@@ -68,6 +69,16 @@ def api_error(error: Exception) -> ApiError | None:
             return ApiError(str(error), param="messages", code="context_length_exceeded")
         case InvalidSchema():
             return ApiError(str(error), param="response_format", code="invalid_json_schema")
+        case InvalidTools():
+            return ApiError(str(error), param="tools", code="invalid_tools")
+        case Rejected():
+            return ApiError(str(error))
+        case Overloaded():
+            return ApiError(str(error), 429, type="rate_limit_error", code="queue_full", retry=True)
+        case Starting() | Unreachable() | BreakerOpen():
+            return ApiError(str(error), 503, type="server_error", code="model_not_ready", retry=True)
+        case RemoteError():
+            return ApiError(str(error), 502, type="server_error")
         case InvalidSampling() | InvalidPrompt() | TemplateError():
             return ApiError(str(error))
         case EngineBusy():

@@ -19,6 +19,7 @@ from app.api.errors import ApiError
 from app.api.metrics import Metrics
 from app.api.route import route_class
 from app.api.schemas import ChatRequest, CompletionRequest, DetokenizeRequest, ErrorReply, TokenizeRequest
+from app.api.tools import tools_of
 from app.backend import Backend
 from app.models import Models
 from engine.info import installed_version
@@ -114,4 +115,8 @@ def _tokens(backend: Backend, wanted: TokenizeRequest) -> list[int]:
         raise ApiError("either prompt or messages is needed, and not both", param="prompt")
     if wanted.prompt is not None:
         return backend.tokenize(wanted.prompt)
-    return backend.chat_tokens([message.plain() for message in wanted.messages or ()])
+    return backend.chat_tokens(
+        [message.plain() for message in wanted.messages or ()],
+        tools=tools_of(wanted.tools, None, None),
+        add_generation_prompt=wanted.add_generation_prompt is not False,
+    )

@@ -4,29 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from app.api.errors import ApiError
+from app.api.fields import Fields, Text
+from app.api.tools import ToolCall, ToolChoice, ToolList
 
 # Answers of one request that are computed at once, beside the engine's slots for everybody.
 MAX_CHOICES = 8
 
-Text = Annotated[str, Field(max_length=4_000_000)]
 TokenIds = Annotated[list[int], Field(min_length=1, max_length=1_000_000)]
-
-
-class Fields(BaseModel):
-    """A JSON object. What is unknown and harmless is ignored; what would change the answer and cannot be done is
-    refused: `unsupported` says why, by name, unless it is null, empty or false."""
-
-    model_config = ConfigDict(extra="allow", strict=True, allow_inf_nan=False)
-    unsupported: ClassVar[dict[str, str]] = {}
-
-    def refuse_unsupported(self) -> None:
-        """Raises ApiError."""
-        for name, value in (self.model_extra or {}).items():
-            if name in self.unsupported and value not in (None, False, [], {}, ""):
-                raise ApiError(f"{name} is not supported: {self.unsupported[name]}", param=name, code="unsupported")
 
 
 class StreamOptions(Fields):
@@ -37,7 +24,6 @@ class AnswerRequest(Fields):
     """What both kinds of completion have in common; None leaves a setting to the model's recommendation."""
 
     unsupported: ClassVar[dict[str, str]] = {
-        "stop_token_ids": "name the strings in stop",
         "logits_processors": "no code is taken from requests",
         "prompt_logprobs": "the probabilities of answers only are told, by logprobs",
         "structured_outputs": "use response_format",
@@ -46,7 +32,6 @@ class AnswerRequest(Fields):
         "guided_choice": "use response_format with an enum",
         "guided_grammar": "use response_format with a schema",
         "use_beam_search": "answers are sampled",
-        "min_tokens": "answers end where the model ends them; ignore_eos goes on to max_tokens",
     }
 
     model: str | None = None
@@ -59,7 +44,9 @@ class AnswerRequest(Fields):
     frequency_penalty: float | None = None
     seed: int | None = None
     max_tokens: int | None = None
+    min_tokens: int | None = None
     stop: str | list[str] | None = None
+    stop_token_ids: list[int] | None = None
     logit_bias: dict[str, float] | None = None
     ignore_eos: bool | None = None
     n: Annotated[int, Field(ge=1, le=MAX_CHOICES)] | None = None
@@ -76,19 +63,28 @@ class ChatMessage(Fields):
     role: Literal["system", "developer", "user", "assistant", "tool"]
     content: Text | list[TextPart] | None = None
     reasoning_content: Text | None = None
+    tool_calls: Annotated[list[ToolCall], Field(max_length=1_000)] | None = None
+    tool_call_id: Annotated[str, Field(max_length=200)] | None = None
+    name: Annotated[str, Field(max_length=200)] | None = None
 
-    def plain(self) -> dict[str, str]:
+    def plain(self) -> dict[str, Any]:
         """As the engine takes it: one text, and `system` for the newer name of the same role."""
         parts = self.content or ""
         content = parts if isinstance(parts, str) else "".join(part.text for part in parts)
-        message = {"role": "system" if self.role == "developer" else self.role, "content": content}
-        return message | ({"reasoning_content": self.reasoning_content} if self.reasoning_content else {})
+        message: dict[str, Any] = {"role": "system" if self.role == "developer" else self.role, "content": content}
+        if self.role == "assistant":
+            message |= {"reasoning_content": self.reasoning_content} if self.reasoning_content else {}
+            message |= {"tool_calls": [call.plain() for call in self.tool_calls]} if self.tool_calls else {}
+        if self.role == "tool":
+            message |= {"tool_call_id": self.tool_call_id} if self.tool_call_id else {}
+            message |= {"name": self.name} if self.name else {}
+        return message
 
 
 class JsonSchema(Fields):
     """A schema by its name; `strict` or not, every answer that ends by itself is valid by it."""
 
-    schema_: Annotated[dict[str, Any], Field(alias="schema")] = {"type": "object"}
+    schema_: dict[str, Any] = Field(alias="schema", default={"type": "object"})
 
 
 class ResponseFormat(Fields):
@@ -110,8 +106,8 @@ class ChatRequest(AnswerRequest):
     """POST /v1/chat/completions."""
 
     unsupported: ClassVar[dict[str, str]] = AnswerRequest.unsupported | {
-        "tools": "the model is not told of functions",
-        "functions": "the model is not told of functions",
+        "functions": "say it in tools",
+        "function_call": "say it in tool_choice",
         "audio": "answers are text",
         "web_search_options": "nothing leaves this computer",
         "chat_template": "the model's own is used",
@@ -123,11 +119,14 @@ class ChatRequest(AnswerRequest):
     logprobs: bool | None = None
     top_logprobs: int | None = None
     response_format: ResponseFormat | None = None
+    tools: ToolList | None = None
+    tool_choice: ToolChoice | None = None
+    parallel_tool_calls: bool | None = None
     modalities: list[Literal["text"]] | None = None
     add_generation_prompt: bool | None = None
     continue_final_message: bool | None = None
 
-    def conversation(self) -> list[dict[str, str]]:
+    def conversation(self) -> list[dict[str, Any]]:
         """The messages as the engine takes them. Raises ApiError where what is asked of the last cannot be done."""
         prefill = self.messages[-1].role == "assistant"
         if self.continue_final_message and not prefill:
@@ -136,8 +135,8 @@ class ChatRequest(AnswerRequest):
         if prefill and self.continue_final_message is False:
             message = "a last message of the assistant is continued: leave it out, or say continue_final_message"
             raise ApiError(message, param="continue_final_message")
-        if self.add_generation_prompt is False and not prefill:
-            raise ApiError("without the beginning of an answer there is none", param="add_generation_prompt")
+        if prefill and self.messages[-1].tool_calls:
+            raise ApiError("tool calls are answered by messages of the role tool", param="messages")
         return [message.plain() for message in self.messages]
 
 
@@ -169,6 +168,8 @@ class TokenizeRequest(Fields):
     model: str | None = None
     prompt: Text | None = None
     messages: Annotated[list[ChatMessage], Field(min_length=1, max_length=10_000)] | None = None
+    tools: ToolList | None = None
+    add_generation_prompt: bool | None = None
     return_token_strs: bool | None = None
 
 

@@ -12,7 +12,7 @@ from engine import EngineInfo, Sampling
 NEUTRAL: dict[str, Any] = {"temperature": 1.0, "top_k": 0, "top_p": 1.0, "min_p": 0.0}
 SAME_NAME = (
     *("temperature", "top_k", "top_p", "min_p", "repetition_penalty", "presence_penalty", "frequency_penalty"),
-    *("seed", "max_tokens", "stop", "logit_bias", "ignore_eos"),
+    *("seed", "max_tokens", "min_tokens", "stop", "stop_token_ids", "logit_bias", "ignore_eos"),
 )
 # What vLLM takes for "all of them".
 ALL = -1

@@ -9,10 +9,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.remote.errors import ServerFailed
+from engine.tools import CallDelta
 
 TOKEN_ID = "token_id:"
 MAX_TOKEN = 2**31
 MAX_LOGPROB = 1e30
+MAX_CALLS = 128
+MAX_ID = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +34,7 @@ class Chunk:
 
     text: str = ""
     reasoning: str = ""
+    calls: tuple[CallDelta, ...] = ()
     tokens: tuple[Token, ...] = ()
     finish_reason: str | None = None
     usage: Mapping[str, Any] | None = None
@@ -57,6 +61,7 @@ def chunk_of(data: str) -> Chunk:
     return Chunk(
         _text(delta.get("content")) or _text(choice.get("text")),
         _text(delta.get("reasoning_content")) or _text(delta.get("reasoning")),
+        _calls(delta.get("tool_calls")),
         _tokens(choice.get("logprobs")),
         reason if isinstance(reason, str) else None,
         usage,
@@ -85,6 +90,24 @@ def _is_first(choice: Any) -> bool:
 
 def _text(value: Any) -> str:
     return value if isinstance(value, str) else ""
+
+
+def _calls(calls: Any) -> tuple[CallDelta, ...]:
+    """More of the calls of functions; what is none is left out."""
+    found = []
+    for place, call in enumerate(calls[:MAX_CALLS] if isinstance(calls, list) else ()):
+        function = call.get("function") if isinstance(call, dict) else None
+        if not isinstance(function, dict):
+            continue
+        index = call.get("index", place)
+        if not isinstance(index, int) or isinstance(index, bool) or not 0 <= index < MAX_CALLS:
+            continue
+        name, arguments = _text(function.get("name")), function.get("arguments")
+        # OpenAI's API has a text here; some servers send the object.
+        written = json.dumps(arguments) if isinstance(arguments, dict) else _text(arguments)
+        if name or written:
+            found.append(CallDelta(index, name, written, _text(call.get("id"))[:MAX_ID]))
+    return tuple(found)
 
 
 def _tokens(logprobs: Any) -> tuple[Token, ...]:

@@ -16,6 +16,7 @@ from app.remote.errors import NotThere, Rejected, RemoteError
 from app.remote.profiles import OPTIONAL
 from app.remote.run import RemoteRun
 from engine import EngineInfo, InvalidPrompt, Sampling
+from engine.tools import Tools
 
 # What one token adds to a text is remembered for as many tokens as a large vocabulary has.
 MAX_KNOWN_TOKENS = 300_000
@@ -85,28 +86,36 @@ class RemoteEngine:
         *,
         answer: Sequence[int] = (),
         schema: Mapping[str, Any] | None = None,
+        tools: Tools | None = None,
+        add_generation_prompt: bool = True,
     ) -> RemoteRun:
         """As the protocol says. Raises InvalidPrompt for `answer`, and Rejected where the server cannot go on with one;
         all else when the run is iterated."""
         if answer:
             raise InvalidPrompt("an engine elsewhere goes on with the text of an answer, not with its token ids")
         profile = self._found.profile
-        return self._run("/chat/completions", profile.chat(messages, schema), sampling, chat=True)
+        return self._run(
+            "/chat/completions", profile.chat(messages, schema, tools, add_generation_prompt), sampling, chat=True
+        )
 
     def generate(self, prompt: str | Sequence[int], sampling: Sampling) -> RemoteRun:
         """As the protocol says; the errors come when the run is iterated."""
         text = prompt if isinstance(prompt, str) else list(prompt)
         return self._run("/completions", {"prompt": text}, sampling, chat=False)
 
-    def chat_tokens(self, messages: Sequence[Message]) -> list[int]:
+    def chat_tokens(
+        self, messages: Sequence[Message], *, tools: Tools | None = None, add_generation_prompt: bool = True
+    ) -> list[int]:
         """The prompt of a conversation; raises NoTokenizer where the server does not tell it, RemoteError."""
-        plain = [dict(message) for message in messages]
+        plain: dict[str, Any] = {"messages": [dict(message) for message in messages]}
+        if tools is not None:
+            plain["tools"] = tools.described()
         if self._found.profile.kind == "llamacpp":
-            reply = self._ask("/apply-template", {"messages": plain})
+            reply = self._ask("/apply-template", plain)
             return self._tokens({"content": _text(reply, "prompt"), "add_special": True, "parse_special": True})
-        begins = not plain or plain[-1].get("role") != "assistant"
-        more = {"add_generation_prompt": begins, "continue_final_message": not begins}
-        return self._tokens({"model": self._found.model, "messages": plain} | more)
+        continues = bool(messages) and messages[-1].get("role") == "assistant"
+        more = {"add_generation_prompt": add_generation_prompt and not continues, "continue_final_message": continues}
+        return self._tokens({"model": self._found.model} | plain | more)
 
     def tokenize(self, text: str) -> list[int]:
         """Token ids of ordinary text; raises NoTokenizer where the server does not tell them, RemoteError."""

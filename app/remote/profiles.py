@@ -9,6 +9,7 @@ from typing import Any, Literal
 from app.backend import Message
 from app.remote.errors import Rejected
 from engine import Sampling
+from engine.tools import Tools
 
 Kind = Literal["openai", "vllm", "sglang", "llamacpp", "fireside"]
 
@@ -27,8 +28,9 @@ OPTIONAL = ("stream_options", "return_tokens_as_token_ids", "top_logprobs", "log
 class Profile:
     """What one kind of server understands.
 
-    extensions: its names for settings beyond OpenAI's API. all_top_k: what it takes for "all tokens", None where it
-    takes no top_k. prefill: what has it go on with an answer; None where it cannot.
+    extensions: its names for settings beyond OpenAI's API. beyond: whether it has vLLM's fields, too. all_top_k: what
+    it takes for "all tokens", None where it takes no top_k. prefill: what has it go on with an answer; None where it
+    cannot.
     """
 
     kind: Kind
@@ -36,6 +38,7 @@ class Profile:
     extensions: Mapping[str, str]
     prefill: Mapping[str, Any] | None
     all_top_k: int = 0
+    beyond: bool = False
 
     def ignored(self) -> tuple[str, ...]:
         """In words, a line for what this server is not told."""
@@ -55,6 +58,11 @@ class Profile:
             # Over all of the prompt and the answer, as here; its own default is the last 64 tokens.
             fields["repeat_last_n"] = context
         fields["seed"] = seed % (LLAMACPP_SEEDS if self.kind == "llamacpp" else MAX_SEED)
+        for name in ("min_tokens", "stop_token_ids"):
+            if value := getattr(sampling, name):
+                if not self.beyond:
+                    raise Rejected(f"{name} cannot be told to this engine: {self.title} does not have it")
+                fields[name] = list(value) if name == "stop_token_ids" else value
         if sampling.max_tokens is not None:
             fields["max_tokens"] = sampling.max_tokens
         if sampling.stop:
@@ -63,17 +71,27 @@ class Profile:
             fields["logit_bias"] = {str(token): bias for token, bias in sampling.logit_bias.items()}
         return fields
 
-    def chat(self, messages: Sequence[Message], schema: Mapping[str, Any] | None) -> dict[str, Any]:
+    def chat(
+        self,
+        messages: Sequence[Message],
+        schema: Mapping[str, Any] | None,
+        tools: Tools | None = None,
+        add_generation_prompt: bool = True,
+    ) -> dict[str, Any]:
         """Fields of a request for an answer; raises Rejected where this server cannot go on with one."""
         fields: dict[str, Any] = {"messages": [dict(message) for message in messages]}
         if messages and messages[-1].get("role") == "assistant":
             if self.prefill is None:
                 raise Rejected("this engine cannot go on with an answer: have it made again")
             fields |= self.prefill
+        elif not add_generation_prompt:
+            if not self.beyond:
+                raise Rejected(f"add_generation_prompt cannot be told to this engine: {self.title} does not have it")
+            fields["add_generation_prompt"] = False
         if schema is not None:
             wanted = {"name": "answer", "schema": dict(schema), "strict": True}
             fields["response_format"] = {"type": "json_schema", "json_schema": wanted}
-        return fields
+        return fields | (_tools(tools) if tools else {})
 
     def probabilities(self, count: int) -> dict[str, Any]:
         """Fields that ask for the probabilities of an answer's tokens, with their ids where there is a way."""
@@ -83,13 +101,20 @@ class Profile:
         return fields
 
 
+def _tools(tools: Tools) -> dict[str, Any]:
+    choice: Any = "required" if tools.required else "auto"
+    if tools.only is not None:
+        choice = {"type": "function", "function": {"name": tools.only}}
+    return {"tools": tools.described(), "tool_choice": choice, "parallel_tool_calls": tools.several}
+
+
 _SAME = {name: name for name in ("top_k", "min_p", "repetition_penalty", "ignore_eos")}
 _CONTINUE = {"continue_final_message": True, "add_generation_prompt": False}
 PROFILES: Mapping[Kind, Profile] = {
     "openai": Profile("openai", "OpenAI's API", {}, None),
-    "vllm": Profile("vllm", "vLLM", _SAME, _CONTINUE, all_top_k=-1),
-    "sglang": Profile("sglang", "SGLang", _SAME, _CONTINUE, all_top_k=-1),
-    "fireside": Profile("fireside", "Fireside", _SAME, _CONTINUE),
+    "vllm": Profile("vllm", "vLLM", _SAME, _CONTINUE, all_top_k=-1, beyond=True),
+    "sglang": Profile("sglang", "SGLang", _SAME, _CONTINUE, all_top_k=-1, beyond=True),
+    "fireside": Profile("fireside", "Fireside", _SAME, _CONTINUE, beyond=True),
     # It goes on with a last message of the assistant by itself.
     "llamacpp": Profile("llamacpp", "llama.cpp", _SAME | {"repetition_penalty": "repeat_penalty"}, {}),
 }

@@ -186,12 +186,12 @@ class RemoteRun:
     def _take(self, chunk: Chunk) -> None:
         if chunk.usage is not None:
             self._account(chunk.usage)
-        if not (chunk.text or chunk.reasoning or chunk.tokens):
+        if not (chunk.text or chunk.reasoning or chunk.calls or chunk.tokens):
             return
         now = perf_counter()
         self._first = self._first or now
         text, reasoning = chunk.text.encode("utf-8", "replace"), chunk.reasoning.encode("utf-8", "replace").decode()
-        self._size += len(text) + len(reasoning)
+        self._size += len(text) + len(reasoning) + sum(len(call.arguments) + len(call.name) for call in chunk.calls)
         if self._size > MAX_ANSWER_BYTES:
             raise ServerFailed(f"the engine's answer has more than {MAX_ANSWER_BYTES:,} bytes")
         self.phase, self._told, self._last = "decode", True, asyncio.get_running_loop().time()
@@ -203,15 +203,15 @@ class RemoteRun:
             decode_seconds=now - self._first,
         )
         shown = self._text.push(text)
-        shown = Shown(reasoning + shown.reasoning, shown.text)
+        shown = Shown(reasoning + shown.reasoning, shown.text, chunk.calls)
         for token in chunk.tokens[:-1]:
             self._learn(token)
             self._steps.put(Step(token.id, "", token.logprob, token.top))
         if chunk.tokens:
             self._learn(last := chunk.tokens[-1])
-            self._steps.put(Step(last.id, shown.text, last.logprob, last.top, None, shown.reasoning))
+            self._steps.put(Step(last.id, shown.text, last.logprob, last.top, None, shown.reasoning, calls=shown.calls))
         elif shown != NOTHING:
-            self._steps.put(Step(None, shown.text, 0.0, (), None, shown.reasoning))
+            self._steps.put(Step(None, shown.text, 0.0, (), None, shown.reasoning, calls=shown.calls))
 
     def _account(self, usage: Mapping[str, Any]) -> None:
         """The server's own counts, which are exact where the number of chunks is not."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -10,13 +11,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from engine.errors import TemplateError
 from engine.reasoning import ThinkTags, think_tags
 from engine.template.budget import CHARACTERS_PER_CONTENT_CHARACTER, MAX_CHARACTERS
+from engine.template.messages import checked, size_of
 from engine.template.pool import pool
 from engine.template.source import TemplateSource, folder_source, gguf_source
+from engine.tools import CallSyntax, call_syntax
+from engine.tools.syntax import MISTRAL_CALLS
 
 if TYPE_CHECKING:
     from engine.tokenizer import Tokenizer
 
-ROLES = frozenset({"system", "user", "assistant", "tool", "developer"})
 MAX_SOURCE_CHARACTERS = 200_000
 # A rendered conversation is little longer than its messages; templates bring a few thousand characters of their own.
 MAX_OUTPUT_CHARACTERS = 4_000_000
@@ -57,7 +60,7 @@ class RenderedChat(Sequence[Piece]):
 class ChatTemplate:
     """A Jinja chat template in the sandbox of engine.template.sandbox; immutable, and safe to use from many threads.
 
-    It sees what transformers gives it: `messages`, `tools` and `documents` (none), `add_generation_prompt`,
+    It sees what transformers gives it: `messages`, `tools`, `documents` (none), `add_generation_prompt`,
     `enable_thinking` where asked for, and the names of special tokens. names: those, such as `bos_token`.
     special_tokens: the strings that become control tokens where the template itself writes them. reasoning: the tags
     around the model's thoughts, None for a model that has none (see engine.reasoning).
@@ -101,38 +104,48 @@ class ChatTemplate:
         """
         return cls._from_source(folder_source(folder), tokenizer)
 
+    def call_syntax(self) -> CallSyntax:
+        """How the model calls functions; raises InvalidTools where it cannot, or in a way that is not known."""
+        return call_syntax(self._source)
+
     @classmethod
     def _from_source(cls, source: TemplateSource, tokenizer: Tokenizer) -> ChatTemplate:
         return cls(source.text, names=source.names, special_tokens=tokenizer.special_tokens)
 
     def render(
         self,
-        messages: Sequence[Mapping[str, str]],
+        messages: Sequence[Mapping[str, Any]],
         *,
         add_generation_prompt: bool = True,
         continue_final: bool = False,
         enable_thinking: bool | None = None,
+        tools: Sequence[Mapping[str, Any]] | None = None,
     ) -> RenderedChat:
         """The conversation as the template writes it; joined, the pieces are the text of transformers.
 
-        messages: role (one of ROLES) and content each, and of an answer its `reasoning_content` if it has any, which
-        the template may use or not. add_generation_prompt: end with the beginning of an answer. continue_final: end
-        right after the last message instead, so that the model goes on with it, or with its reasoning if the content
-        is empty; white space at its end goes where the template trims it. enable_thinking: what templates of models
-        that can answer with and without reasoning ask for; None leaves them their own choice.
+        messages: role and content each, and of an answer its `reasoning_content` if it has any, which the template may
+        use or not; `tool_calls` and their results as engine.template.messages says. tools: functions that may be
+        called, as OpenAI's API describes them. add_generation_prompt: end with the beginning of an answer.
+        continue_final: end right after the last message instead, so that the model goes on with it, or with its
+        reasoning if the content is empty; white space at its end goes where the template trims it. enable_thinking:
+        what templates of models that can answer with and without reasoning ask for; None leaves them their own choice.
 
         Raises TemplateError if the template fails, refuses these messages, or uses more than it may.
         """
-        shown = [_checked(message) for message in messages]
+        shown = [checked(message, short_ids=MISTRAL_CALLS in self._source) for message in messages]
         if continue_final and not shown:
             raise TemplateError("there is no message to continue")
-        size = sum(len(text) for message in shown for text in message.values())
+        if "tool_calls" not in self._source and any("tool_calls" in message for message in shown):
+            raise TemplateError(
+                "the model's chat template leaves out the calls of tools: this model was not made for them"
+            )
+        size = size_of(shown) + size_of(tools)
         cut = self._unused_character(shown) if continue_final else ""
         if continue_final:
             field = "content" if shown[-1]["content"] or "reasoning_content" not in shown[-1] else "reasoning_content"
             # transformers appends its mark with a blank too, and takes its loss for the template's trimming.
             shown[-1][field] += cut + " "
-        arguments = {"tools": None, "documents": None, **self._names}
+        arguments = {"tools": tools, "documents": None, **self._names}
         arguments["add_generation_prompt"] = add_generation_prompt and not continue_final
         if enable_thinking is not None:
             arguments["enable_thinking"] = enable_thinking
@@ -147,10 +160,12 @@ class ChatTemplate:
 
     def render_prompt(
         self,
-        messages: Sequence[Mapping[str, str]],
+        messages: Sequence[Mapping[str, Any]],
         *,
         continue_final: bool | None = None,
         enable_thinking: bool | None = None,
+        tools: Sequence[Mapping[str, Any]] | None = None,
+        add_generation_prompt: bool = True,
     ) -> RenderedChat:
         """The conversation up to where the model answers.
 
@@ -158,7 +173,13 @@ class ChatTemplate:
         """
         if continue_final is None:
             continue_final = bool(messages) and messages[-1].get("role") == "assistant"
-        return self.render(messages, continue_final=continue_final, enable_thinking=enable_thinking)
+        return self.render(
+            messages,
+            continue_final=bool(continue_final),
+            enable_thinking=enable_thinking,
+            tools=tools,
+            add_generation_prompt=add_generation_prompt,
+        )
 
     def _ask(self, what: str, *, messages: Sequence[Any] = (), size: int = 0, **request: Any) -> dict[str, Any]:
         """The reply of a worker; raises TemplateError, with `what` happened to the template."""
@@ -179,8 +200,8 @@ class ChatTemplate:
             raise TemplateError(f"the model's chat template {what}: {reason:.300}")
         return reply
 
-    def _unused_character(self, messages: Sequence[Mapping[str, str]]) -> str:
-        used = set(self._source).union(*(text for message in messages for text in message.values()))
+    def _unused_character(self, messages: Sequence[Mapping[str, Any]]) -> str:
+        used = set(self._source).union(json.dumps(messages, ensure_ascii=False))
         for code in PRIVATE_USE:
             if chr(code) not in used:
                 return chr(code)
@@ -205,17 +226,7 @@ class ChatTemplate:
         return RenderedChat([piece for piece in pieces if piece.text], thinking)
 
 
-def _checked(message: Mapping[str, str]) -> dict[str, str]:
-    role, content, reasoning = message.get("role"), message.get("content"), message.get("reasoning_content")
-    if role not in ROLES:
-        raise TemplateError(f"a message has the role {role!r:.40}; known are {', '.join(sorted(ROLES))}")
-    if not isinstance(content, str) or not isinstance(reasoning, (str, type(None))):
-        other = reasoning if isinstance(content, str) else content
-        raise TemplateError(f"the content of a message must be text, not {type(other).__name__}")
-    return {"role": role, "content": content} | ({"reasoning_content": reasoning} if reasoning else {})
-
-
-def _aliased(message: Mapping[str, str]) -> dict[str, str]:
+def _aliased(message: Mapping[str, Any]) -> dict[str, Any]:
     """With the reasoning under the other name that templates read it by, as transformers passes it."""
     reasoning = message.get("reasoning_content")
     return dict(message) if reasoning is None else {"thinking": reasoning, **message}

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from engine import Engine, InvalidSampling, Sampling
-from engine.constraint import JsonSchemas
+from engine.constraint import Constraints
 from engine.errors import InvalidSchema
 from engine.tokenizer import Tokenizer
 from tests.tiny import write_tiny_llama
@@ -100,9 +100,9 @@ def test_most_of_them_were_finished() -> None:
 def test_sure_text_gets_no_space_before_it(tmp_path: Path) -> None:
     """As SentencePiece puts before every text, and here would in the middle of a string."""
     tokenizer = from_folder(tmp_path, described("llama2"), eos_token="</s>")
-    schemas = JsonSchemas(tokenizer)
+    constraints = Constraints(tokenizer)
     for last in "cd":
-        constraint, data = schemas.constraint({"enum": ["ab c fire", "ab d fire"]}), b""
+        constraint, data = constraints.of_schema({"enum": ["ab c fire", "ab d fire"]}), b""
         while not (mask := constraint.allowed())[list(tokenizer.eos_ids)].any():
             token = next(id for id in reversed(mask.nonzero()[0].tolist()) if not _misses(data, id, tokenizer, last))
             constraint.accept(token)

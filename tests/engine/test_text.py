@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.reasoning import ThinkTags
-from engine.text import AnswerStream
+from engine.text import AnswerStream, Shown
 
 
 def feed(chunks: list[bytes], stop: tuple[str, ...] = ()) -> tuple[str, bool]:
@@ -103,6 +103,6 @@ def test_the_stop_string_that_is_complete_first_counts(stop: tuple[str, ...], ex
 
 def test_a_stop_string_ends_the_answer_and_not_the_thoughts() -> None:
     stream = AnswerStream(("END",), ThinkTags("<think>", "</think>"))
-    assert stream.push(b"<think>to END or</think>not END to be") == ("to END or", "not ")
+    assert stream.push(b"<think>to END or</think>not END to be") == Shown("to END or", "not ")
     assert stream.stopped
-    assert stream.finish() == ("", "")
+    assert stream.finish() == Shown("", "")

@@ -70,7 +70,14 @@ def test_every_setting_reaches_the_engine(client: openai.OpenAI, scripted: Scrip
         user="somebody",
         metadata={"a": "b"},
         store=False,
-        extra_body={"top_k": 7, "min_p": 0.1, "repetition_penalty": 1.2, "ignore_eos": True},
+        extra_body={
+            "top_k": 7,
+            "min_p": 0.1,
+            "repetition_penalty": 1.2,
+            "ignore_eos": True,
+            "min_tokens": 2,
+            "stop_token_ids": [7],
+        },
     )
     sampling = scripted.requests[-1][1]
     assert sampling.to_dict() == {
@@ -87,6 +94,8 @@ def test_every_setting_reaches_the_engine(client: openai.OpenAI, scripted: Scrip
         "logit_bias": {"5": -100.0},
         "ignore_eos": True,
         "logprobs": 2,
+        "min_tokens": 2,
+        "stop_token_ids": [7],
     }
 
 
