@@ -25,6 +25,8 @@ from weights import DEFAULT, fetch
 RESULTS = Path(__file__).parent / "RESULTS.md"
 CHATS = 8
 NEW_TOKENS = 64
+# A question and an answer as they are in a chat.
+QUESTION, ANSWER = 48, 200
 LONG = 4_000
 TURNS = 2_000
 OURS = Fireside.name
@@ -87,18 +89,20 @@ def tenth_turn(ours: Contender, peer: Contender, rounds: int) -> list[Row]:
 
 
 def many_chats(ours: Contender, peer: Contender, rounds: int) -> list[Row]:
+    """From the first question to the last answer's end, the reading of the questions among it."""
+
     def measure(who: Contender, index: int) -> float:
-        return together(who, [prompt(200 + CHATS * index + chat, 48) for chat in range(CHATS)], NEW_TOKENS)
+        return together(who, [prompt(200 + CHATS * index + chat, QUESTION) for chat in range(CHATS)], ANSWER)
 
     alone: list[float] = []
 
     def measure_both(who: Contender, index: int) -> float:
         if who is ours:
-            alone.append(together(who, [prompt(400 + index, 48)], NEW_TOKENS))
+            alone.append(together(who, [prompt(400 + index, QUESTION)], ANSWER))
         return measure(who, index)
 
     found = interleaved([ours, peer], rounds, measure_both)
-    what = f"{CHATS} chats at once, tok/s of all"
+    what = f"{CHATS} chats at once, answers of {ANSWER}, tok/s of all"
     return [
         Row(what, found[OURS], "one chat of Fireside's", alone[1:], 2.5, 3.5),
         Row(what, found[OURS], f"llama.cpp with {CHATS} slots", found[PEER], 1.3, 2.0),
