@@ -10,7 +10,18 @@ from hashlib import blake2b
 from typing import Any, Protocol
 
 from app.backend import AnswerInterrupted, Backend, BackendRun
-from app.context import ANSWER_SHARE, CONTEXT_FROM, OUT_OF_CONTEXT, Sight, TokenCounts, count_tokens, see
+from app.context import (
+    ANSWER_SHARE,
+    CONTEXT_FROM,
+    OUT_OF_CONTEXT,
+    SIGHT,
+    Sight,
+    TokenCounts,
+    count_tokens,
+    see,
+    see_again,
+    sight_record,
+)
 from app.errors import AppError
 from app.live import THOUGHT_MS, LiveRun
 from app.saver import SAVE_TOKENS, Saver
@@ -21,10 +32,12 @@ from app.store.tokens import ALTERNATIVES
 from engine import ContextOverflow, EngineClosed, EngineError, Sampling
 
 MODEL_POLL_SECONDS = 0.1
-# In `extra` of an answer: the system prompt it was made with; the digest of its prompt's token ids; where it was
-# continued, as numbers of tokens; and how many of its first characters no tokens are kept for, as they were written
-# by hand or by another model.
+# In `extra` of an answer: its system prompt; which layer decided which of its settings, and the preset's
+# name; the digest of its prompt's token ids; where it was continued, as numbers of tokens; and how many of its
+# first characters no tokens are kept for, as they were written by hand or by another model.
 SYSTEM_PROMPT = "system_prompt"
+SETTINGS_FROM = "settings_from"
+PRESET = "preset"
 PROMPT_DIGEST = "prompt_digest"
 CONTINUED_AT = "continued_at"
 WITHOUT_TOKENS = "characters_without_tokens"
@@ -152,9 +165,13 @@ class Answer(threading.Thread):
         if continued is None:
             sight = self._see(backend)
             run = backend.chat(sight.prompt, sampling)
-            self._extra |= _digest(run.prompt)
+            self._extra |= prompt_digest(run.prompt)
         elif tokens and continued.model_digest == backend.info.digest and not backend.info.remote:
-            sight = self._see(backend, answer_tokens=len(tokens), room=1)
+            record = continued.extra.get(SIGHT)
+            if isinstance(record, dict):
+                sight = see_again(question.path, question.system_prompt, record)
+            else:
+                sight = self._see(backend, answer_tokens=len(tokens), room=1)
             run = backend.chat(sight.prompt, sampling, answer=tokens)
             self._extra[CONTINUED_AT] = [*continued.extra.get(CONTINUED_AT, ()), len(tokens)]
         else:
@@ -163,11 +180,13 @@ class Answer(threading.Thread):
             if continued.reasoning:
                 begun["reasoning_content"] = continued.reasoning
             run = backend.chat([*sight.prompt, begun], sampling)
-            self._extra |= {WITHOUT_TOKENS: len(continued.content)} | _digest(run.prompt)
+            self._extra |= {WITHOUT_TOKENS: len(continued.content)} | prompt_digest(run.prompt)
+            self._extra[SIGHT] = sight_record(sight, question.path, question.policy)
             self.live.attach(run, backend.info, from_text=True)
             return run
         if sight.begins:
             self._extra[CONTEXT_FROM] = sight.begins
+        self._extra[SIGHT] = sight_record(sight, question.path, question.policy)
         self.live.attach(run, backend.info)
         return run
 
@@ -199,7 +218,7 @@ class Answer(threading.Thread):
         return None
 
 
-def _digest(prompt: Sequence[int]) -> dict[str, str]:
+def prompt_digest(prompt: Sequence[int]) -> dict[str, str]:
     """Of a prompt's token ids, so that it can be told later whether it is made again; nothing where none are known."""
     if not prompt:
         return {}

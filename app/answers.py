@@ -70,9 +70,15 @@ class Answers:
             return answer.live if answer else None
 
     def live_in(self, conversation_id: str) -> LiveRun | None:
-        """The run that is under way in a conversation."""
+        """The run that is under way in a conversation; the first begun of several that are compared."""
         with self.lock:
             return self._running_in(conversation_id)
+
+    def all_in(self, conversation_id: str) -> list[LiveRun]:
+        """All that are under way in a conversation."""
+        with self.lock:
+            answers = list(self._answers.values())
+        return [each.live for each in answers if each.live.conversation_id == conversation_id and not each.live.done]
 
     @property
     def idle(self) -> bool:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
-from app.answer import SYSTEM_PROMPT, ModelSource, Question
+from app.answer import PRESET, SETTINGS_FROM, SYSTEM_PROMPT, ModelSource, Question
 from app.answers import Answers
 from app.backend import Backend
 from app.chat_errors import (
@@ -19,7 +19,9 @@ from app.chat_errors import (
 )
 from app.context import CONTEXT_FROM, Sight, see
 from app.errors import AppError
-from app.layers import Layers, layers_of, recommendation
+from app.inside.branching import Branch
+from app.inside.comparison import COMPARISON, Variation, new_comparison, picked
+from app.layers import Layers, layers_of, recommendation, sources
 from app.live import LiveRun
 from app.store import Conversation, Message, NotFound, Store
 from app.store.events import EDIT_MESSAGE
@@ -172,6 +174,97 @@ class Chats:
             self.answers.start(message, question, extra)
         return Sent(message.conversation_id, message.parent_id, message.id)
 
+    def branch_at(
+        self,
+        message_id: str,
+        index: int,
+        *,
+        token: int | None = None,
+        text: str | None = None,
+        several: bool = False,
+    ) -> Sent:
+        """A new version of an answer: its tokens before number `index` as they are, then another token, then onward.
+
+        token: an id; or text: the user's own word, which may be several tokens only if `several`. It goes on with the
+        settings and the seed of the answer. Raises NotPossible with what is possible, ConversationBusy.
+        """
+        message = self._store.branches.present(message_id)
+        branch = Branch.of(message, self._models.backend(timeout=0), index, token, text, several=several)
+        with self.answers.lock:
+            self.answers.admit(message.conversation_id)
+            with self._store.transaction():
+                conversation = self._existing(message.conversation_id)
+                path = self._path(conversation, message.parent_id)
+                new = self._store.messages.add(
+                    conversation.id, parent_id=message.parent_id, role="assistant", status="streaming", **branch.columns
+                )
+                question = Question(
+                    path,
+                    str(message.extra.get(SYSTEM_PROMPT, "")) if message.model else conversation.system_prompt,
+                    conversation.context_policy,
+                    self._settings_of_answer(conversation, message),
+                    begins=message.extra.get(CONTEXT_FROM),
+                    continued=new,
+                )
+            self.answers.start(new, question, dict(new.extra))
+        return Sent(conversation.id, message.parent_id, new.id)
+
+    def compare(
+        self,
+        conversation_id: str | None,
+        variations: Sequence[Variation],
+        *,
+        text: str | None = None,
+        message_id: str | None = None,
+    ) -> list[Sent]:
+        """Answer one message with several settings side by side; every answer stays, as a version.
+
+        text: a new message; else message_id: a message of the user's, or an answer to one. The prompt is read once.
+        Raises as `send` does; nothing is stored then.
+        """
+        if message_id is not None:
+            message = self._store.branches.present(message_id)
+            conversation_id = message.conversation_id
+            asked = message.parent_id if message.role == "assistant" else message.id
+        else:
+            text, asked = _checked(text or ""), None
+        comparison = new_comparison()
+        with self.answers.lock:
+            self.answers.admit(conversation_id)
+            with self._store.transaction():
+                if message_id is None:
+                    conversation = self._conversation(conversation_id, text or "", None, "", None, None)
+                    asked = self._store.messages.add(
+                        conversation.id, parent_id=conversation.current_message_id, role="user", content=text or ""
+                    ).id
+                else:
+                    conversation = self._existing(str(conversation_id))
+                begins = [
+                    self._begin(
+                        conversation,
+                        asked,
+                        variation.settings,
+                        once_from=variation.source,
+                        extra={COMPARISON: {"id": comparison, "label": variation.label}} | variation.extra,
+                    )
+                    for variation in variations
+                ]
+            return [begin() for begin in begins]
+
+    def pick(self, message_id: str) -> Message:
+        """Choose an answer among those it was compared with: it is shown, and the choice is kept.
+
+        Raises ChatError for an answer that was not compared, ConversationBusy while any of them is written.
+        """
+        message = self._store.branches.present(message_id)
+        with self.answers.lock:
+            self.answers.admit(message.conversation_id)
+            with self._store.transaction():
+                for sibling, extra in picked(message, self._store.messages.siblings(message.id)):
+                    self._store.messages.update(sibling.id, extra=extra)
+                self._store.branches.show(message.id)
+        return message
+
     def delete(self, message_id: str, *, subtree: bool = True) -> str:
         """Put a message into the trash; id of the event to undo. See `Branches.delete`. Raises ConversationBusy."""
         message = self._store.branches.present(message_id)
@@ -225,11 +318,10 @@ class Chats:
     def stop(self, conversation_id: str) -> bool:
         """End the conversation's answer, in whatever phase; what there is of it is kept. False if none
         runs."""
-        live = self.live_in(conversation_id)
-        if live is None:
-            return False
-        live.cancel()
-        return True
+        running = self.answers.all_in(conversation_id) if self.live_in(conversation_id) else []
+        for live in running:
+            live.cancel()
+        return bool(running)
 
     def live(self, message_id: str) -> LiveRun | None:
         """The run of an answer, if it is under way or ended within the last minute."""
@@ -282,11 +374,26 @@ class Chats:
             context_policy=context_policy,
         )
 
-    def _begin(self, conversation: Conversation, parent_id: str | None, once: Mapping[str, Any]) -> Callable[[], Sent]:
-        """Add an empty answer below a message; returns what starts it once the transaction has committed."""
-        sampling = self._layers(conversation, once).effective
+    def _begin(
+        self,
+        conversation: Conversation,
+        parent_id: str | None,
+        once: Mapping[str, Any],
+        *,
+        once_from: str = "message",
+        extra: Mapping[str, Any] | None = None,
+    ) -> Callable[[], Sent]:
+        """Add an empty answer below a message; returns what starts it once the transaction has committed.
+
+        once: settings over all others; once_from: which layer they are told to come from. extra: for its column.
+        """
+        layers = self._layers(conversation, once)
+        sampling = layers.effective
         path = self._path(conversation, parent_id)
-        extra = {SYSTEM_PROMPT: conversation.system_prompt} if conversation.system_prompt else {}
+        told: dict[str, Any] = {SETTINGS_FROM: sources(layers, once, once_from), PRESET: layers.preset.name}
+        if conversation.system_prompt:
+            told[SYSTEM_PROMPT] = conversation.system_prompt
+        extra = told | dict(extra or {})
         message = self._store.messages.add(
             conversation.id,
             parent_id=parent_id,

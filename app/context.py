@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Literal
+from typing import Any, Literal
 
 from app.backend import Backend, NoTokenizer
 from app.store import Message
@@ -20,6 +20,8 @@ Reason = Literal["dropped", "excluded", "too long", "failed", "empty"]
 # dropped.
 OUT_OF_CONTEXT = "out_of_context"
 CONTEXT_FROM = "context_from"
+# In `extra` of an answer: what its prompt was made of; see `sight_record`.
+SIGHT = "sight"
 
 # The share of the context that is kept free for an answer as long as there are older turns to drop.
 ANSWER_SHARE = 1 / 4
@@ -130,6 +132,43 @@ def see(
     if (sight.tokens or 0) > limit:
         raise ContextOverflow((sight.tokens or 0) + answer_tokens + 1, backend.info.context)
     return sight
+
+
+def sight_record(sight: Sight, path: Sequence[Message], policy: ContextPolicy) -> dict[str, Any]:
+    """What `see_again` needs to make the same prompt of the path, whatever is pinned or excluded by then.
+
+    policy: the conversation's. begins: see `Sight`. out: why messages are not in it, but for those that were dropped,
+    which are all before `begins`; pinned: the ones before it that were not.
+    """
+    older = _before(path, sight.begins)
+    return {
+        "policy": policy,
+        "begins": sight.begins,
+        "out": {id: reason for id, reason in sight.out.items() if reason != "dropped"},
+        "pinned": [message.id for message in older if message.id not in sight.out],
+    }
+
+
+def see_again(path: Sequence[Message], system_prompt: str, record: Mapping[str, Any]) -> Sight:
+    """The sight that `sight_record` tells of."""
+    # In a copied conversation the record names the originals.
+    ids = {each.extra["copied_from"]: each.id for each in path if "copied_from" in each.extra}
+    ids |= {each.id: each.id for each in path}
+    known = record.get("out")
+    out: dict[str, Reason] = {}
+    if isinstance(known, dict):
+        out |= {ids.get(id) or id: why for id, why in known.items()}
+    begins = ids.get(record.get("begins") or "")
+    pinned = {ids.get(id) for id in record.get("pinned") or ()}
+    for message in _before(path, begins):
+        if message.id not in pinned:
+            out.setdefault(message.id, "dropped")
+    return Sight(_prompt(system_prompt, [message for message in path if message.id not in out]), out, begins)
+
+
+def _before(path: Sequence[Message], begins: str | None) -> Sequence[Message]:
+    place = next((place for place, message in enumerate(path) if message.id == begins), 0)
+    return path[:place]
 
 
 def count_tokens(backend: Backend, text: str) -> int:

@@ -25,6 +25,7 @@ ALLOWED_PATHS = re.compile(
     r"|/(?:fireside|assets|static)/[\w./-]+"
     r"|/(?:theme\.css|favicon\.ico|status|health|models)"
     r"|/stream/[\w-]+"
+    r"|/inside(?:/[\w-]+){1,3}"
     r"|/export/[a-z]+(?:\.[a-z]+)?(?:/[\w-]+)?"
     r"|/presets/[\w-]+\.json"
     r"|/v1(?:/[\w.:@+-]+)+|/(?:tokenize|detokenize|metrics|openapi\.json)"

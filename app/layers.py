@@ -37,6 +37,19 @@ class Layers:
         return source_below(self.preset, self.model, name)
 
 
+def sources(layers: Layers, once: Mapping[str, Any], once_from: str = "message") -> dict[str, list[str]]:
+    """The names of the settings that each layer decides; `default` ones are left out.
+
+    once: over all others, for one answer, and where these come from.
+    """
+    found: dict[str, list[str]] = {}
+    for name in sorted(_NAMES):
+        source = once_from if name in once else layers.source(name)
+        if source != "default":
+            found.setdefault(source, []).append(name)
+    return found
+
+
 def layers_of(store: Store, conversation: Conversation, info: EngineInfo | None, once: Mapping[str, Any]) -> Layers:
     """The layers of a conversation. info: of the loaded model. once: over all others, for one answer.
 

@@ -217,7 +217,9 @@ class LiveRun:
         if before:
             for name in ("new_tokens", "queue_ms", "prefill_ms", "decode_ms"):
                 columns[name] += getattr(before, name) or 0
-            columns |= {"prompt_tokens": before.prompt_tokens, "ttft_ms": before.ttft_ms}
+            # A branch that has just begun has none of its own.
+            first = {"prompt_tokens": before.prompt_tokens, "ttft_ms": before.ttft_ms}
+            columns |= {name: value for name, value in first.items() if value is not None}
         return columns
 
 

@@ -23,6 +23,7 @@ from app.api import Gate, api_router
 from app.backend import Backend
 from app.chats import Chats
 from app.guard import Guard
+from app.inside.routes import inside_routes
 from app.kv import open_kv
 from app.library import ModelLibrary
 from app.listener import address_of, is_loopback
@@ -60,6 +61,7 @@ def build_app(store: Store, chats: Chats, library: ModelLibrary, *, beyond_loopb
     app.include_router(plain_routes(workspaces, models))
     app.include_router(model_routes(workspaces, library))
     app.include_router(api_router(models, Gate(store.keys, always=beyond_loopback)))
+    app.include_router(inside_routes(lambda request: (store, chats), models))
     mount_assets(app)
     mount_page(app, build_page(workspaces, library))
     return Guard(LanguageOfRequest(EarlyHead(app, head())), Accounts(store).who)

@@ -207,6 +207,13 @@ class Engine:
         """
         return self._submit(self._prompt_tokens(prompt), sampling)
 
+    def prompt_tokens(self, text: str) -> list[int]:
+        """Token ids of a plain prompt, as `generate` takes it: with the token that the model has a text begin with.
+
+        Raises InvalidPrompt if it is empty.
+        """
+        return self._prompt_tokens(text)
+
     def tokenize(self, text: str) -> list[int]:
         """Token ids of ordinary text; a typed control token is text."""
         return self._tokenizer.encode(text)

@@ -19,6 +19,9 @@ class Job(ABC):
     donor: a run beside it that begins alike, from whose slot, `source`, it waits to copy the first `donated` tokens.
     """
 
+    # Whether it is a passing look, for which no conversation's keys and values are given up.
+    scratch = False
+
     def __init__(self, run: Progress) -> None:
         self.run = run
         self.pending: list[int] = list(run.prompt)

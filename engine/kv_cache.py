@@ -61,13 +61,15 @@ class KVCache:
 class Slot:
     """A cache with the token ids it holds, free or used by one run.
 
-    aligned: how many of the first tokens were computed in whole chunks of ALIGNMENT tokens.
+    aligned: how many of the first tokens were computed in whole chunks of ALIGNMENT tokens. scratch: whether what it
+    holds is only of use until something else is wanted.
     """
 
     def __init__(self, cache: KVCache) -> None:
         self.cache = cache
         self.tokens: list[int] = []
         self.aligned = 0
+        self.scratch = False
         self.free = True
         self.last_used = 0
 
@@ -106,11 +108,13 @@ class SlotPool:
         self._slots: list[Slot] = []
         self._clock = 0
 
-    def acquire(self, prompt: Sequence[int], most: int, *, aligned: bool = False) -> Slot | None:
+    def acquire(self, prompt: Sequence[int], most: int, *, aligned: bool = False, scratch: bool = False) -> Slot | None:
         """A free slot, rewound to the longest prefix it shares with `prompt`; None if all are in use.
 
         most, aligned: see `Slot.shared`; what is wanted the logits of must be computed again. Without a shared prefix a
         new slot is made before an old one is emptied, the least recently used first.
+
+        scratch: the slot is for a passing look, for which no conversation's is rewound: what is shared is copied.
         """
 
         def shared(slot: Slot) -> int:
@@ -124,11 +128,31 @@ class SlotPool:
             self._slots.append(best)
         if best is None:
             return None
-        best.rewind(shared(best))
+        count = shared(best)
+        if scratch and not best.scratch and count < len(best.tokens):
+            best = self._copy(best, count) or best
+        best.rewind(count)
+        best.scratch = scratch and (best.scratch or count == 0)
         best.free = False
         self._clock += 1
         best.last_used = self._clock
         return best
+
+    def _copy(self, slot: Slot, count: int) -> Slot | None:
+        """The first `count` tokens of a slot in another: one for passing looks, else a new one, else the least recently
+        used; None if no other is free."""
+        others = [other for other in self._slots if other.free and other is not slot]
+        other = next((each for each in others if each.scratch), None)
+        if other is None and len(self._slots) < self._count:
+            other = Slot(self._new_cache())
+            self._slots.append(other)
+        if other is None:
+            other = min(others, key=lambda each: each.last_used, default=None)
+        if other is not None:
+            other.rewind(0)
+            other.copy(slot, count)
+            other.scratch = True
+        return other
 
     def release(self, slot: Slot) -> None:
         """Give a slot back; what it holds stays for the next prompt that begins alike."""

@@ -66,6 +66,8 @@ class ReadingJob(Job):
     these tokens and what comes after it. held: whether the slot is kept at the end, until the reading is cancelled.
     """
 
+    scratch = True
+
     def __init__(self, run: Reading, first: int, take: Callable[[int, Scores], None], *, held: bool = False) -> None:
         super().__init__(run)
         self.run: Reading = run

@@ -17,7 +17,7 @@ from engine.draft import LONGEST_DRAFT
 from engine.errors import EngineBusy, EngineClosed, EngineError, OutOfMemory
 from engine.forking import follow, take_copied
 from engine.job import Job
-from engine.kv_cache import ALIGNMENT, SlotPool
+from engine.kv_cache import ALIGNMENT, Slot, SlotPool
 from engine.model import Chunk, ForwardPass
 
 # Tokens of prompts a step computes: this bounds how long a cancel waits, and beside others that are answering, how
@@ -195,10 +195,7 @@ class Scheduler:
             try:
                 if job.run.cancelled:
                     job.cancel()
-                elif (
-                    waiting
-                    or (slot := self._slots.acquire(job.run.prompt, job.reusable, aligned=self._aligned)) is None
-                ):
+                elif waiting or (slot := self._slot_for(job)) is None:
                     waiting.append(job)
                     job.run.queue_position = len(waiting)
                 else:
@@ -210,6 +207,9 @@ class Scheduler:
             except Exception as error:
                 job.run.fail(_as_engine_error(error))
         self._queue = waiting
+
+    def _slot_for(self, job: Job) -> Slot | None:
+        return self._slots.acquire(job.run.prompt, job.reusable, aligned=self._aligned, scratch=job.scratch)
 
     def _take_restored(self) -> None:
         for job in tuple(self._active):
