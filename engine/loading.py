@@ -20,6 +20,8 @@ from engine.weight_only import KEPT, WeightOnly
 
 KERNELS = ("auto", "native", "torch")
 NATIVE = "native"
+# Before any engine of this process has set another number for torch.
+DEFAULT_THREADS = torch.get_num_threads()
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +50,7 @@ class Loading:
         self._context = context
         self._device = device
         self._dtype = dtype
-        self._threads = threads or torch.get_num_threads()
+        self._threads = threads or DEFAULT_THREADS
         reason = refusal(checkpoint, device, dtype)
         if kernels == "native" and reason:
             raise EngineError(f"{checkpoint.name} cannot be computed by native kernels: {reason}")

@@ -15,7 +15,7 @@ from engine.disk_kv import DiskKV
 from engine.errors import EngineError, UnsupportedModel
 from engine.info import EngineInfo, installed_version
 from engine.kv_files import KVFiles
-from engine.loading import KERNELS, Loading
+from engine.loading import DEFAULT_THREADS, KERNELS, Loading
 from engine.model import ForwardPass
 
 # Room for a long conversation; a model trained for more takes its KV memory only when asked for it.
@@ -85,7 +85,7 @@ def open_model(
         device=str(torch_device),
         dtype=str(torch_dtype).removeprefix("torch."),
         kernels=loading.kernels,
-        threads=threads or torch.get_num_threads(),
+        threads=threads or DEFAULT_THREADS,
         deterministic=deterministic,
         digest=digest.result(),
         version=installed_version(),
