@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Callable, Collection, Iterable
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from anyio import to_thread
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -23,7 +24,7 @@ MAX_HEADER_BYTES = 32 * 1024
 ALLOWED_PATHS = re.compile(
     r"/"
     r"|/(?:fireside|assets|static)/[\w./-]+"
-    r"|/(?:theme\.css|favicon\.ico|status|health|models)"
+    r"|/(?:theme\.css|favicon\.ico|status|health|models|login|logout|account|control)"
     r"|/stream/[\w-]+"
     r"|/inside(?:/[\w-]+){1,3}"
     r"|/export/[a-z]+(?:\.[a-z]+)?(?:/[\w-]+)?"
@@ -32,9 +33,9 @@ ALLOWED_PATHS = re.compile(
     r"|/gradio_api/(?:run/predict|app_id)"
 )
 # What anyone may ask for, logged in or not.
-OPEN_PATHS = re.compile(r"/(?:health|favicon\.ico)|/fireside/[\w./-]+")
-# Here the API asks for a key itself.
-API_PATHS = re.compile(r"/v1/.+|/(?:tokenize|detokenize|metrics|openapi\.json)")
+OPEN_PATHS = re.compile(r"/(?:health|favicon\.ico|login)|/fireside/[\w./-]+")
+# Here the route asks for something else itself: the API for a key, the terminal's commands for their secret.
+KEY_PATHS = re.compile(r"/v1/.+|/(?:tokenize|detokenize|metrics|openapi\.json|control)")
 
 CONTENT_SECURITY_POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
@@ -60,13 +61,22 @@ class Guard:
     (431) that are too large, web sockets. Adds the security headers and drops `access-control-*`, also on refusals.
 
     who: finds out who asks, None for nobody; that person is in the scope as `user` from here on (`app.workspace`).
-    Nobody gets nothing (401) but OPEN_PATHS, and API_PATHS where the API asks for a key itself.
+    Nobody gets nothing (401, or the login page in place of the page) but OPEN_PATHS; KEY_PATHS ask for a key
+    themselves.
+    hosts: names this server is known by. addresses: whether it may also be asked for by any IP address, as beyond
+    this computer, where its own are not known; no other site's name can be one.
     """
 
     def __init__(
-        self, app: ASGIApp, who: Callable[[Scope], Person | None], hosts: Collection[str] = LOOPBACK_NAMES
+        self,
+        app: ASGIApp,
+        who: Callable[[Scope], Person | None],
+        hosts: Collection[str] = LOOPBACK_NAMES,
+        *,
+        addresses: bool = False,
     ) -> None:
         self._app = app
+        self._addresses = addresses
         self._who = who
         self._hosts = frozenset(host.lower() for host in hosts)
 
@@ -87,11 +97,11 @@ class Guard:
             await _refuse(send_guarded, *refusal)
             return
         scope = {**scope, "user": None}
-        if OPEN_PATHS.fullmatch(scope["path"]) is None and API_PATHS.fullmatch(scope["path"]) is None:
+        if not (OPEN_PATHS.fullmatch(scope["path"]) or KEY_PATHS.fullmatch(scope["path"])):
             # In a thread: the answer is in the database.
             scope["user"] = await to_thread.run_sync(self._who, scope)
             if scope["user"] is None:
-                await _refuse(send_guarded, 401, "Log in first.")
+                await _ask_to_log_in(send_guarded, scope)
                 return
         await self._app(scope, receive, send_guarded)
 
@@ -100,7 +110,7 @@ class Guard:
             return 431, f"The headers of a request may have at most {MAX_HEADER_BYTES:,} bytes."
         headers = _single(scope["headers"])
         host = headers.get("host", "")
-        if _host_name(host) not in self._hosts:
+        if not self._is_known(_host_name(host)):
             return 421, "This server answers only to its own address."
         if scope["method"] not in SAFE_METHODS and not _same_origin(headers, host):
             return 403, "Requests from other sites are refused."
@@ -112,6 +122,17 @@ class Guard:
         if "transfer-encoding" in headers and scope["method"] not in SAFE_METHODS:
             return 413, "Requests must say how long they are."
         return None
+
+    def _is_known(self, name: str | None) -> bool:
+        return name in self._hosts or (self._addresses and name is not None and _is_address(name))
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
 
 
 def _allowed(path: str) -> bool:
@@ -155,6 +176,18 @@ def _guarded(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]
         if name.lower() not in ours and not name.lower().startswith(b"access-control-")
     ]
     return [*kept, *SECURITY_HEADERS]
+
+
+async def _ask_to_log_in(send: Send, scope: Scope) -> None:
+    """To the login page from the page, from where it leads back; 401 for all else."""
+    if scope["path"] != "/" or scope["method"] != "GET":
+        await _refuse(send, 401, "Log in first.")
+        return
+    query = scope.get("query_string", b"").decode("latin-1")
+    to = f"/login?next={quote(f'/?{query}' if query else '/', safe='')}"
+    headers = [(b"location", to.encode()), (b"content-length", b"0"), (b"cache-control", b"no-store")]
+    await send({"type": "http.response.start", "status": 303, "headers": headers})
+    await send({"type": "http.response.body", "body": b""})
 
 
 async def _refuse(send: Send, status: int, text: str) -> None:

@@ -6,8 +6,12 @@ import errno
 import ipaddress
 import os
 import socket
+from typing import TYPE_CHECKING
 
 from app.errors import AppError
+
+if TYPE_CHECKING:
+    from app.store import Store
 
 
 class PortInUse(AppError):
@@ -22,12 +26,10 @@ class AddressRefused(AppError):
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A listening socket on a loopback address; port 0 takes a free one. Raises PortInUse or AddressRefused."""
-    if not is_loopback(host):
-        raise AddressRefused(
-            f"{host} can be reached by other computers, which needs accounts that Fireside does not have yet: "
-            "use 127.0.0.1"
-        )
+    """A listening socket; port 0 takes a free one. Raises PortInUse or AddressRefused.
+
+    Nothing is answered yet; whether an address beyond loopback may be, `require_accounts` says.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
@@ -44,9 +46,26 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
+def require_accounts(listener: socket.socket, store: Store) -> None:
+    """For a listener that other computers reach: raises AddressRefused unless there are accounts."""
+    if not store.users.any():
+        raise AddressRefused(
+            f"{listener.getsockname()[0]} is to be reached by other computers: make an account first with "
+            "'fireside user add NAME', or use 127.0.0.1"
+        )
+
+
+def own_names() -> tuple[str, ...]:
+    """What other computers in the same network may call this one."""
+    name = socket.gethostname().lower()
+    return name, f"{name.partition('.')[0]}.local"
+
+
 def address_of(listener: socket.socket) -> str:
     """The address to open in a browser."""
     host, port = listener.getsockname()[:2]
+    if host in ("0.0.0.0", "::"):
+        host = "127.0.0.1" if host == "0.0.0.0" else "::1"
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 

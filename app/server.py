@@ -9,7 +9,7 @@ import socket
 import sys
 import threading
 import webbrowser
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
@@ -18,15 +18,16 @@ import uvicorn
 from fastapi import FastAPI
 from starlette.types import ASGIApp
 
-from app.accounts import Accounts
+from app.accounts import Accounts, login_routes
+from app.accounts.control import control_route, controlled
 from app.api import Gate, api_router
 from app.backend import Backend
 from app.chats import Chats
-from app.guard import Guard
+from app.guard import LOOPBACK_NAMES, Guard
 from app.inside.routes import inside_routes
 from app.kv import open_kv
 from app.library import ModelLibrary
-from app.listener import address_of, is_loopback
+from app.listener import address_of, is_loopback, own_names, require_accounts
 from app.model_routes import model_routes
 from app.model_source import Source
 from app.models import Models
@@ -49,22 +50,35 @@ SAVE_SECONDS = 3.0
 DRAIN_SECONDS = 1
 
 
-def build_app(store: Store, chats: Chats, library: ModelLibrary, *, beyond_loopback: bool = False) -> ASGIApp:
+def build_app(
+    store: Store,
+    chats: Chats,
+    library: ModelLibrary,
+    *,
+    beyond_loopback: bool = False,
+    names: Sequence[str] = (),
+    secret: str = "",
+) -> ASGIApp:
     """The web application: our routes, then the page at "/", all behind the guard.
 
-    beyond_loopback: whether other computers reach it, who then need a key of the API.
+    beyond_loopback: whether other computers reach it, who then need an account, and a key of the API; it is known by
+    `names` then. secret: what commands of the terminal bring along (`app.accounts.control`).
     """
+    accounts = Accounts(store, required=beyond_loopback)
     models = library.models
     app = FastAPI(title="Fireside", docs_url=None, redoc_url=None, openapi_url=None)
     workspaces = Workspaces(store, chats)
     app.include_router(stream_route(workspaces))
     app.include_router(plain_routes(workspaces, models))
     app.include_router(model_routes(workspaces, library))
-    app.include_router(api_router(models, Gate(store.keys, always=beyond_loopback)))
-    app.include_router(inside_routes(lambda request: (store, chats), models))
+    app.include_router(login_routes(accounts, workspaces))
+    app.include_router(control_route(store, accounts, secret))
+    app.include_router(api_router(models, Gate(store, always=beyond_loopback)))
+    app.include_router(inside_routes(workspaces.of, models))
     mount_assets(app)
     mount_page(app, build_page(workspaces, library))
-    return Guard(LanguageOfRequest(EarlyHead(app, head())), Accounts(store).who)
+    page = LanguageOfRequest(EarlyHead(app, head()))
+    return Guard(page, accounts.who, {*LOOPBACK_NAMES, *names}, addresses=beyond_loopback)
 
 
 def freeze() -> None:
@@ -88,6 +102,7 @@ def serve(
     context: int | None = None,
     quantized: bool = False,
     elsewhere: Source | None = None,
+    names: Sequence[str] = (),
 ) -> int:
     """Serve until SIGINT or SIGTERM; the exit code. Answers under way are saved at the end.
 
@@ -95,11 +110,20 @@ def serve(
     on_start: is given the models once they are started, to show how far they are. loader: makes the backend from the
     model's file. kv_bytes: how much of keys and values is kept in the data folder over a restart; if any, the loader is
     given `kv_files`. context, quantized: how the loader loads. elsewhere: an engine that answers in place of a model of
-    this process. Raises StoreError if the data folder cannot be used, UnknownModel for a model that is not there.
+    this process. names: what other computers know this one by; if any, or if they reach the listener, there must be
+    accounts. Raises StoreError if the data folder cannot be used, UnknownModel for a model that is not there,
+    AddressRefused where accounts are needed.
     """
     with ExitStack() as closing:
         closing.callback(listener.close)
         store = Store.open(home)
+        beyond = bool(names) or not is_loopback(listener.getsockname()[0])
+        try:
+            if beyond:
+                require_accounts(listener, store)
+        except BaseException:
+            store.close()
+            raise
         if kv_files := open_kv(store, kv_bytes):
             loader = partial(loader, kv_files=kv_files)
         start = starting_model(model, store, models_dir)
@@ -128,15 +152,23 @@ def serve(
         closing.callback(Retention(store).stop)
         models.start()
         on_start(models)
+        address = address_of(listener)
+        secret = closing.enter_context(controlled(home, address))
         config = uvicorn.Config(
-            build_app(store, chats, library, beyond_loopback=not is_loopback(listener.getsockname()[0])),
+            build_app(
+                store,
+                chats,
+                library,
+                beyond_loopback=beyond,
+                names=(*names, *own_names()) if beyond else (),
+                secret=secret,
+            ),
             log_level="warning",
             access_log=False,
             server_header=False,
             timeout_graceful_shutdown=DRAIN_SECONDS,
         )
         freeze()
-        address = address_of(listener)
 
         def announce() -> None:
             print(f"Fireside is at {address} (Ctrl+C stops it)", flush=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from app.cli.options import debug_option, home_option
+from app.cli.options import debug_option, home_option, user_option
 from app.errors import AppError
 from app.home import data_folder
 
@@ -43,6 +43,7 @@ class ExportFailed(AppError):
     default="-",
     help="File to write; standard output without it.",
 )
+@user_option
 @home_option
 @debug_option
 def export(
@@ -53,6 +54,7 @@ def export(
     all_branches: bool,
     zipped: bool,
     output: Path,
+    user: str | None,
     home: Path | None,
 ) -> None:
     """Write the conversations with these IDs, those a search finds, or all of them."""
@@ -65,7 +67,8 @@ def export(
     folder = data_folder(home)
     if not folder.exists():
         raise ExportFailed(f"there are no conversations: the data folder {folder} does not exist")
-    with Store.open(folder) as store:
+    with Store.open(folder) as whole:
+        store = whole.of_user(user)
         ids = conversations or store.conversations.ids(search or "")
         if not ids:
             raise ExportFailed(f"there are no conversations{f' with {search!r:.60}' if search else ''} in {folder}")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from app.cli.options import debug_option, home_option
+from app.cli.options import debug_option, home_option, user_option
 from app.errors import AppError
 from app.home import data_folder
 
@@ -25,9 +25,10 @@ class NotAllImported(AppError):
 @click.command("import")
 @click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--verbose", is_flag=True, help="Every conversation, not only those with something to tell.")
+@user_option
 @home_option
 @debug_option
-def import_chats(files: tuple[Path, ...], verbose: bool, home: Path | None) -> None:
+def import_chats(files: tuple[Path, ...], verbose: bool, user: str | None, home: Path | None) -> None:
     """Add the conversations of other programs' exports, or of Fireside's own.
 
     What a file is, is told by its content. A file is imported whole or not at all, and importing it again changes
@@ -37,7 +38,8 @@ def import_chats(files: tuple[Path, ...], verbose: bool, home: Path | None) -> N
     from app.transfer.source import ImportRefused
 
     refused = []
-    with Store.open(data_folder(home)) as store:
+    with Store.open(data_folder(home)) as whole:
+        store = whole.of_user(user)
         for path in files:
             try:
                 report = _import(store, path)

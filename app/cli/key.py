@@ -6,25 +6,23 @@ from pathlib import Path
 
 import click
 
-from app.cli.options import debug_option, home_option
+from app.cli.options import debug_option, home_option, user_option
 from app.home import data_folder
 
 
 @click.group()
 def key() -> None:
-    """Make, list and revoke keys of the API, while Fireside is not running."""
+    """Make, list and revoke keys of the API, also while Fireside runs."""
 
 
 @key.command()
 @click.argument("name")
+@user_option
 @home_option
 @debug_option
-def add(name: str, home: Path | None) -> None:
+def add(name: str, user: str | None, home: Path | None) -> None:
     """Make the key NAME and print it, this once."""
-    from app.store import Store
-
-    with Store.open(data_folder(home)) as store:
-        click.echo(store.keys.add(name))
+    _run(home, "key add", name=name, user=user)
 
 
 @key.command("list")
@@ -32,21 +30,21 @@ def add(name: str, home: Path | None) -> None:
 @debug_option
 def list_keys(home: Path | None) -> None:
     """Show names, beginnings and dates of all keys."""
-    from app.store import Store
-
-    with Store.open(data_folder(home)) as store:
-        for each in store.keys.list():
-            ended = f", revoked {each.revoked_at}" if each.revoked_at else ""
-            click.echo(f"{each.name}: {each.start}…, made {each.created_at}{ended}")
+    _run(home, "key list")
 
 
 @key.command()
 @click.argument("name")
+@user_option
 @home_option
 @debug_option
-def rm(name: str, home: Path | None) -> None:
+def rm(name: str, user: str | None, home: Path | None) -> None:
     """Revoke the key NAME for good."""
-    from app.store import Store
+    _run(home, "key rm", name=name, user=user)
 
-    with Store.open(data_folder(home)) as store:
-        store.keys.revoke(name)
+
+def _run(home: Path | None, command: str, **values: object) -> None:
+    from app.accounts.control import run
+
+    for line in run(data_folder(home), command, **values):
+        click.echo(line)

@@ -24,6 +24,7 @@ from app.cli.models import models
 from app.cli.options import debug_option, wants_debug
 from app.cli.pull import pull, rm
 from app.cli.serve import serve
+from app.cli.user import user
 from app.errors import AppError
 from engine.errors import EngineError, InvalidSampling
 from weights import UnknownModel, WeightsError
@@ -47,7 +48,7 @@ def fireside(context: click.Context) -> None:
         context.invoke(serve)
 
 
-for command in (serve, ask, models, pull, rm, export, import_chats, key, backup, restore, check, doctor, bench):
+for command in (serve, ask, models, pull, rm, export, import_chats, key, user, backup, restore, check, doctor, bench):
     fireside.add_command(command)
 
 

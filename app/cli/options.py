@@ -31,6 +31,11 @@ home_option = click.option(
     type=click.Path(path_type=Path),
     help="Data folder, with the conversations (FIRESIDE_HOME).",
 )
+user_option = click.option(
+    "--user",
+    metavar="NAME",
+    help="Whose, where there are accounts.",
+)
 models_option = click.option(
     "--models",
     "models_dir",

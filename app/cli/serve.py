@@ -28,7 +28,19 @@ from app.listener import listen
 
 
 @click.command()
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option(
+    "--host",
+    default="127.0.0.1",
+    show_default=True,
+    help="Address to listen on. One that other computers reach needs accounts: see 'fireside user add'.",
+)
+@click.option(
+    "--name",
+    "names",
+    multiple=True,
+    metavar="HOSTNAME",
+    help="A name by which other computers reach this one, such as that of a proxy before it; may be given again.",
+)
 @click.option("--port", default=7860, show_default=True, type=click.IntRange(1, 65535), help="Port to listen on.")
 @serve_model_option
 @context_option
@@ -44,6 +56,7 @@ from app.listener import listen
 @debug_option
 def serve(
     host: str,
+    names: tuple[str, ...],
     port: int,
     model: str | None,
     context: int | None,
@@ -85,4 +98,5 @@ def serve(
         context=context,
         quantized=quantize is not None,
         elsewhere=elsewhere,
+        names=[name.lower() for name in names],
     )

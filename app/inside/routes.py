@@ -13,7 +13,6 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from app.backend import Backend
 from app.chat_errors import ChatError, ConversationBusy
-from app.chats import Chats
 from app.errors import AppError
 from app.inside import branching, comparison
 from app.inside.errors import NotPossible, opened
@@ -24,7 +23,8 @@ from app.inside.tokens import MOST, Tokens, shown_settings
 from app.inside.walk import Remembered, Walk
 from app.layers import settings_below
 from app.models import Models, ModelUnavailable
-from app.store import NotFound, Store
+from app.store import NotFound
+from app.workspace import Workspace
 from engine import EngineBusy, EngineError, Sampling
 
 NO_STORE = {"Cache-Control": "no-store"}
@@ -90,8 +90,8 @@ class Comparing(Asked):
     sweep: dict[Literal["temperature", "seed"], list[float | int]] | None = None
 
 
-def inside_routes(of: Callable[[Request], tuple[Store, Chats]], models: Models) -> APIRouter:
-    """Routes under /inside. of: the store and the chats of whoever asks.
+def inside_routes(of: Callable[[Request], Workspace], models: Models) -> APIRouter:
+    """Routes under /inside. of: what the person has who asks.
 
     A refusal is {"error": one line}: 400 for what is not possible, 404, 409 while an answer is written, 503 without a
     model.
@@ -104,7 +104,7 @@ def inside_routes(of: Callable[[Request], tuple[Store, Chats]], models: Models) 
 
     def tokens(request: Request) -> Tokens:
         loaded = backend()
-        return Tokens(of(request)[0], loaded, Walk(remembered, loaded))
+        return Tokens(of(request).store, loaded, Walk(remembered, loaded))
 
     @router.get("/tokens/{message_id}")
     def table(message_id: str, request: Request) -> Response:
@@ -132,14 +132,14 @@ def inside_routes(of: Callable[[Request], tuple[Store, Chats]], models: Models) 
     def branch(message_id: str, asked: Branching, request: Request) -> Response:
         if (asked.id is None) == (asked.text is None):
             raise NotPossible("a branch takes either a token's id or a word")
-        chats = of(request)[1]
+        chats = of(request).chats
         sent = chats.branch_at(message_id, asked.index, token=asked.id, text=asked.text, several=asked.several)
         return _json({"conversation": sent.conversation_id, "message": sent.message_id, "parent": sent.user_message_id})
 
     @router.post("/next")
     def next_token(asked: Next, request: Request) -> Response:
         engine = opened(backend())
-        _, chats = of(request)
+        chats = of(request).chats
         prompt: list[int] = []
         if asked.conversation is not None:
             sight = chats.context_of(asked.conversation)
@@ -181,16 +181,16 @@ def inside_routes(of: Callable[[Request], tuple[Store, Chats]], models: Models) 
             loaded = backend()
         except ModelUnavailable:
             loaded = None
-        return _json(provenance(of(request)[0], loaded, message_id))
+        return _json(provenance(of(request).store, loaded, message_id))
 
     @router.post("/replay/{message_id}")
     def replay(message_id: str, asked: Replaying, request: Request) -> Response:
-        started = replays.start(Replay(of(request)[0], opened(backend()), [message_id], asked.settings))
+        started = replays.start(Replay(of(request).store, opened(backend()), [message_id], asked.settings))
         return _json({"replay": started.id})
 
     @router.post("/replay/conversation/{conversation_id}")
     def replay_all(conversation_id: str, asked: Replaying, request: Request) -> Response:
-        store = of(request)[0]
+        store = of(request).store
         ids = answers_of(store, conversation_id)
         return _json({"replay": replays.start(Replay(store, opened(backend()), ids, asked.settings)).id})
 
@@ -198,7 +198,7 @@ def inside_routes(of: Callable[[Request], tuple[Store, Chats]], models: Models) 
         found = replays.get(id)
         if found is None:
             raise NotFound("replay", id)
-        store = of(request)[0]
+        store = of(request).store
         for message_id in found.ids:
             store.messages.get(message_id)
         return found
@@ -215,7 +215,7 @@ def inside_routes(of: Callable[[Request], tuple[Store, Chats]], models: Models) 
 
     @router.post("/compare")
     def compare(asked: Comparing, request: Request) -> Response:
-        store, chats = of(request)
+        store, chats = of(request).store, of(request).chats
         if asked.presets is not None:
             presets = [store.presets.get(id) for id in asked.presets]
             below = [settings_below(preset, chats.recommendation()) for preset in presets]
@@ -240,16 +240,16 @@ def inside_routes(of: Callable[[Request], tuple[Store, Chats]], models: Models) 
 
     @router.get("/comparison/{message_id}")
     def compared(message_id: str, request: Request) -> Response:
-        return _json(comparison.view(of(request)[0], message_id))
+        return _json(comparison.view(of(request).store, message_id))
 
     @router.post("/pick/{message_id}")
     def pick(message_id: str, request: Request) -> Response:
-        message = of(request)[1].pick(message_id)
+        message = of(request).chats.pick(message_id)
         return _json({"conversation": message.conversation_id, "message": message.id})
 
     @router.get("/difference/{first}/{second}")
     def difference(first: str, second: str, request: Request) -> Response:
-        store = of(request)[0]
+        store = of(request).store
         texts = [store.branches.present(id).content for id in (first, second)]
         return _json({"spans": comparison.difference(*texts)})
 

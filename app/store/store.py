@@ -109,6 +109,17 @@ class Store:
         theirs.trash.erase_too = lambda: self.trash.erase_too()
         return theirs
 
+    def of_user(self, name: str | None) -> Store:
+        """As `of`, of the user with a name; None: of the one owner of a folder without accounts.
+
+        Raises NotFound, and StoreError where there are accounts and none is named.
+        """
+        if name is not None:
+            return self.of(self.users.named(name).id)
+        if self.users.any():
+            raise StoreError("this data folder has accounts: say whose with --user NAME")
+        return self
+
     def _furnish(self, owner: str | None) -> None:
         """Make the rooms whose things have an owner, who is None for all."""
         database, ids = self._database, self._ids

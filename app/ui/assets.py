@@ -26,6 +26,7 @@ STYLES = (
     "drawer",
     "panel",
     "popups",
+    "account",
 )
 CACHE = "public, max-age=31536000, immutable"
 

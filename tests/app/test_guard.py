@@ -129,7 +129,6 @@ def test_what_the_page_and_the_api_use_is_there(path: str) -> None:
             "/GRADIO_API/run/predict",
             "/docs",
             "/gradio_api/openapi.json",
-            "/login",
         ),
         *(
             "/assets/../app.py",

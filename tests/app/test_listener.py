@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import socket
+from pathlib import Path
 
 import pytest
 
-from app.listener import AddressRefused, PortInUse, address_of, listen
+from app.listener import AddressRefused, PortInUse, address_of, listen, require_accounts
+from app.store import Store
 
 
 def test_a_port_in_use_is_refused() -> None:
@@ -24,8 +26,18 @@ def test_the_address_is_the_one_that_answers() -> None:
             pass
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.2", "example.invalid", ""])
-def test_only_this_computer_may_be_served(host: str) -> None:
+@pytest.mark.parametrize("host", ["192.0.2.1", "example.invalid"])
+def test_an_address_that_is_not_ours_is_refused(host: str) -> None:
     with pytest.raises(AddressRefused) as refused:
         listen(host, 0)
     assert "\n" not in str(refused.value)
+
+
+def test_other_computers_are_served_only_with_accounts(tmp_path: Path) -> None:
+    with Store.open(tmp_path) as store, listen("0.0.0.0", 0) as listener:
+        with pytest.raises(AddressRefused, match="'fireside user add NAME'") as refused:
+            require_accounts(listener, store)
+        assert "\n" not in str(refused.value)
+        store.users.add("Anna", "hash")
+        require_accounts(listener, store)
+        assert address_of(listener).startswith("http://127.0.0.1:")

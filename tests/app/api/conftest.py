@@ -40,7 +40,7 @@ def api_server(store: Store, backend: Backend, gate: threading.Event | None = No
     chats = Chats(store, models)
     app = FastAPI(openapi_url=None)
     app.include_router(plain_routes(Workspaces(store, chats), models))
-    app.include_router(api_router(models, Gate(store.keys)))
+    app.include_router(api_router(models, Gate(store)))
     with closing(socket.socket()) as listener:
         listener.bind(("127.0.0.1", 0))
         server = uvicorn.Server(

@@ -1,5 +1,6 @@
 // The list of conversations: search, days, menu, renaming in place, undo.
 
+import { mountAccount } from "./account.js";
 import { receive, send } from "./bridge.js";
 import { h, icon, iconButton } from "./dom.js";
 import { askedFor, isFor, mountFilters } from "./filters.js";
@@ -65,6 +66,7 @@ export function mountSidebar(element, actions) {
     none,
     list,
     (foot = h("div.fs-side-foot")),
+    mountAccount(),
   );
   drawFoot();
   whenTrashClosed(refreshList);

@@ -77,11 +77,15 @@ async function look() {
   let wait = BUSY_MS;
   try {
     const response = await fetch("/status", { cache: "no-store" });
-    if (!response.ok) throw new Error(response.statusText);
-    const status = await response.json();
-    show(status);
-    for (const words of status.notices) if (!told.has(words)) tell(words);
-    if (!reachable) onBack();
+    // That the session has ended is told by account.js.
+    const ended = response.status === 401;
+    if (!response.ok && !ended) throw new Error(response.statusText);
+    const status = ended ? { status: "ready" } : await response.json();
+    if (!ended) {
+      show(status);
+      for (const words of status.notices) if (!told.has(words)) tell(words);
+      if (!reachable) onBack();
+    }
     reachable = true;
     wait = status.status === "ready" || status.status === "failed" ? IDLE_MS : BUSY_MS;
   } catch {

@@ -1,0 +1,373 @@
+"""Every route and every event of the page, asked by its owner, by another, by nobody, and with ids of both mixed.
+
+What there is to ask is read from the routes and from the page's own configuration: one that is new fails here until it
+is said how to call it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+import pytest
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
+from starlette.testclient import TestClient
+
+from app.accounts import COOKIE
+from app.chats import Chats
+from app.fake import ScriptedBackend
+from app.library import ModelLibrary
+from app.models import Models
+from app.server import build_app
+from app.store import Store
+from app.store.presets import BALANCED
+from app.ui.settings import setting_values
+from tests.app.serving import LIMIT_SECONDS, loader_of
+
+BASE = "http://127.0.0.1:7860"
+# In everything that is private, so that it is found wherever it gets to.
+MARK = "heartwood"
+FORM = ["balanced", "", "drop_oldest", *setting_values(BALANCED.to_dict())]
+PREDICT = "/gradio_api/run/predict"
+PAST_PARTS = ("conversation", "message", "answer", "event", "preset")
+
+
+class Things(NamedTuple):
+    """What one person has, by its ids, and that person's browser."""
+
+    name: str
+    browser: TestClient
+    store: Store
+    conversation: str
+    message: str
+    answer: str
+    event: str
+    preset: str
+
+
+class World(NamedTuple):
+    """A server with two users and somebody who has no account."""
+
+    app: FastAPI
+    store: Store
+    anna: Things
+    ben: Things
+    nobody: TestClient
+
+
+def things(store: Store, browser: TestClient, user_id: str, name: str) -> Things:
+    own = store.of(user_id)
+    preset = own.presets.add(f"{MARK} {name}", {"temperature": 1.5})
+    chat = own.conversations.create(title=f"{MARK} of {name}", preset_id=preset.id)
+    own.conversations.tag(chat.id, [f"{MARK}-{name}"])
+    asked = own.messages.add(chat.id, parent_id=None, role="user", content=f"{MARK} of {name}?")
+    answer = own.messages.add(
+        chat.id, parent_id=asked.id, role="assistant", content=f"{MARK}, {name}.", model=MARK, finish_reason="length"
+    )
+    gone = own.messages.add(chat.id, parent_id=answer.id, role="user", content=f"{MARK} no more, {name}")
+    event = own.branches.delete(gone.id)
+    return Things(name, browser, own, chat.id, asked.id, answer.id, event, preset.id)
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    home = tmp_path_factory.mktemp("two")
+    file = home / "tiny.gguf"
+    file.touch()
+    with Store.open(home / "data") as store:
+        models = Models(home, str(file), loader=loader_of(ScriptedBackend(["Fine."])))
+        models.backend(timeout=LIMIT_SECONDS)
+        chats = Chats(store, models)
+        library = ModelLibrary(models, home)
+        guarded: Any = build_app(store, chats, library)
+        inner = guarded
+        while not isinstance(inner, FastAPI):
+            inner = inner._app
+        people = []
+        for name in ("Anna", "Ben"):
+            user, _ = store.users.add(name, "no hash")
+            browser = TestClient(guarded, base_url=BASE, raise_server_exceptions=False, follow_redirects=False)
+            browser.cookies.set(COOKIE, store.users.begin_session(user.id))
+            people.append(things(store, browser, user.id, name))
+        nobody = TestClient(guarded, base_url=BASE, raise_server_exceptions=False, follow_redirects=False)
+        yield World(inner, store, people[0], people[1], nobody)
+        chats.close()
+        library.close()
+        models.close()
+
+
+# --- routes
+
+# How a route is called: with whose ids its address is filled. "own": each sees their own. "object": another's is not
+# there. "open": for anyone. "key": asks for a key or a secret of its own.
+ROUTES: Mapping[tuple[str, str], tuple[str, str]] = {
+    ("GET", "/status"): ("own", "/status"),
+    ("GET", "/health"): ("open", "/health"),
+    ("GET", "/models"): ("own", "/models"),
+    ("GET", "/account"): ("own", "/account"),
+    ("GET", "/login"): ("open", "/login"),
+    ("POST", "/login"): ("open", "/login"),
+    ("POST", "/logout"): ("own", ""),
+    ("POST", "/control"): ("key", "/control"),
+    ("GET", "/stream/{message_id}"): ("object", "/stream/{answer}"),
+    ("GET", "/export/{kind}"): ("own", "/export/json"),
+    ("GET", "/export/{kind}/{conversation_id}"): ("object", "/export/json/{conversation}"),
+    ("GET", "/presets/{preset_id}.json"): ("object", "/presets/{preset}.json"),
+    ("GET", "/v1/models"): ("key", "/v1/models"),
+    ("GET", "/v1/models/{id:path}"): ("key", "/v1/models/tiny.gguf"),
+    ("POST", "/v1/chat/completions"): ("key", "/v1/chat/completions"),
+    ("POST", "/v1/completions"): ("key", "/v1/completions"),
+    ("POST", "/tokenize"): ("key", "/tokenize"),
+    ("POST", "/detokenize"): ("key", "/detokenize"),
+    ("GET", "/metrics"): ("key", "/metrics"),
+    ("GET", "/openapi.json"): ("key", "/openapi.json"),
+    **{
+        (method, "/v1/{rest:path}"): ("key", "/v1/other")
+        for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
+    },
+}
+
+
+def routes(app: FastAPI) -> set[tuple[str, str]]:
+    return {(method, route.path) for route in app.routes if isinstance(route, APIRoute) for method in route.methods}
+
+
+def test_of_every_route_it_is_said_how_to_call_it(world: World) -> None:
+    assert routes(world.app) == set(ROUTES)
+
+
+def filled(address: str, whose: Things) -> str:
+    return address.format(**{name: getattr(whose, name) for name in PAST_PARTS})
+
+
+@pytest.mark.parametrize(("method", "path"), ROUTES)
+def test_a_route_has_what_is_ones_own(world: World, method: str, path: str) -> None:
+    kind, address = ROUTES[method, path]
+    anna, ben, nobody = world.anna, world.ben, world.nobody
+    if not address:
+        assert nobody.request(method, path).status_code == 401
+        return
+    body = {"json": {}} if method == "POST" and kind == "key" else {}
+    unknown = nobody.request(method, filled(address, anna), **body)
+    if kind == "open":
+        assert MARK not in unknown.text
+        return
+    assert unknown.status_code in ((401, 404) if kind == "key" else (401,)), unknown.text
+    if kind == "key":
+        # A session is no key: other sites' pages could use it.
+        assert anna.browser.request(method, address, **body).status_code in (401, 404)
+        return
+    mine = anna.browser.request(method, filled(address, anna))
+    assert mine.status_code == 200, mine.text
+    theirs = ben.browser.request(method, filled(address, anna))
+    if kind == "object":
+        assert MARK in mine.text
+        assert theirs.status_code == 404
+        assert theirs.json()["error"].startswith("there is no ")
+    assert f"{MARK} of Anna" not in theirs.text
+    assert "Anna" not in theirs.text.replace(anna.conversation, "")
+
+
+def test_nobody_gets_anything_of_gradios(world: World) -> None:
+    """Every route of Gradio's, by every method it has, whatever it is for."""
+    gradio = [route for route in world.app.routes if not isinstance(route, APIRoute) and hasattr(route, "app")]
+    asked = 0
+    for mount in gradio:
+        for route in getattr(mount.app, "routes", []):  # type: ignore[attr-defined]
+            path = re.sub(r"\{[^}]*\}", "x", f"{mount.path}{route.path}") or "/"  # type: ignore[attr-defined]
+            for method in getattr(route, "methods", None) or ():
+                asked += 1
+                status = world.nobody.request(method, path).status_code
+                redirected = path == "/" and method == "GET"
+                assert status == (303 if redirected else status), path
+                assert status in (303, 401, 403, 404) or path.startswith("/fireside/"), f"{method} {path}: {status}"
+    assert asked > 40
+
+
+# --- events
+
+Call = tuple[dict[str, str], list[Any]]
+HERE = "{conversation}"
+# What the browser sends along, and the inputs; ids stand for the things of whoever is asked for.
+EVENTS: dict[str, Call] = {
+    "load": ({}, [HERE]),
+    "open_event": ({"id": HERE}, []),
+    "send": ({}, [HERE, "And then?", *FORM]),
+    "ask": ({"text": "And then?"}, [HERE, *FORM]),
+    "retry": ({"id": "{answer}", "preset": "{preset}"}, [HERE, *FORM]),
+    "message_version": ({"id": "{message}"}, []),
+    "message_edit": ({"id": "{message}", "text": "Otherwise"}, []),
+    "message_go_on": ({"id": "{answer}"}, []),
+    "message_delete": ({"id": "{message}"}, []),
+    "message_undo": ({"event": "{event}"}, []),
+    "message_branch": ({"id": "{answer}"}, []),
+    "message_context": ({"id": "{message}", "wanted": "pinned"}, []),
+    "stop": ({}, [HERE]),
+    "list_rename": ({"id": HERE, "title": "Other"}, []),
+    "list_pin": ({"id": HERE, "pinned": "yes"}, []),
+    "list_archive": ({"id": HERE}, []),
+    "list_tag": ({"id": HERE, "tags": "other"}, []),
+    "list_duplicate": ({"id": HERE}, []),
+    "list_remove": ({"id": HERE}, []),
+    "list_restore": ({"id": HERE}, []),
+    "list_trash": ({}, []),
+    "list_restore_messages": ({"event": "{event}"}, []),
+    "list_erase": ({"id": HERE}, []),
+    "list_choices": ({}, []),
+    "list_search": ({"query": MARK}, []),
+    "configure": ({}, [HERE, *FORM]),
+    "preset_choose": ({}, [HERE, "{preset}"]),
+    "preset_save": ({"name": "Other"}, [HERE, *FORM]),
+    "preset_rename": ({"name": "Other too"}, [HERE, "{preset}", *FORM[1:]]),
+    "preset_duplicate": ({}, [HERE, "{preset}", *FORM[1:]]),
+    "preset_take_in": ({"text": "{{}}"}, [HERE, *FORM]),
+    "preset_delete": ({}, [HERE, "{preset}", *FORM[1:]]),
+    "preset_reset": ({}, [HERE, "{preset}", *FORM[1:]]),
+    "preset_undo": ({}, [HERE, *FORM]),
+    "preset_model_ready": ({}, [HERE, *FORM]),
+    "model_use_model": ({"name": "none"}, []),
+    "model_download_model": ({"name": "none"}, []),
+    "model_cancel_download": ({"name": "none"}, []),
+    "model_remove_model": ({"name": "none"}, []),
+    "model_retry_model": ({}, []),
+    "model_hurry_switch": ({}, []),
+    "model_keep_model": ({}, []),
+}
+# Of these a person without rights is refused, whatever they are called with.
+ADMINS = {name for name in EVENTS if name.startswith("model_")}
+
+
+def dependencies(world: World) -> dict[str, int]:
+    config = world.anna.browser.get("/config").json() if False else _page(world).get_config_file()
+    return {each["api_name"]: each["id"] for each in config["dependencies"]}
+
+
+def _page(world: World) -> Any:
+    [mount] = [route for route in world.app.routes if hasattr(getattr(route, "app", None), "get_blocks")]
+    return mount.app.get_blocks()  # type: ignore[attr-defined]
+
+
+def test_of_every_event_it_is_said_how_to_call_it(world: World) -> None:
+    assert set(dependencies(world)) == set(EVENTS)
+
+
+def call(world: World, browser: TestClient, name: str, ids: Mapping[str, str]) -> Any:
+    event, inputs = EVENTS[name]
+
+    def put(value: Any) -> Any:
+        return value.format(**ids) if isinstance(value, str) else value
+
+    body = {
+        "fn_index": dependencies(world)[name],
+        "data": [put(value) for value in inputs],
+        "event_data": {key: put(value) for key, value in event.items()},
+        "session_hash": "matrix",
+    }
+    return browser.post(PREDICT, json=body)
+
+
+def ids_of(person: Things) -> dict[str, str]:
+    return {name: getattr(person, name) for name in PAST_PARTS}
+
+
+def kept(world: World, person: Things) -> list[Any]:
+    """Everything in the database that is a person's."""
+    owner = world.store.users.named(person.name).id
+    mine = "SELECT id FROM conversations WHERE owner = ?"
+    with world.store._database.read() as db:
+        return [
+            *db.query("SELECT * FROM conversations WHERE owner = ? ORDER BY id", [owner]),
+            *db.query(f"SELECT * FROM messages WHERE conversation_id IN ({mine}) ORDER BY id", [owner]),
+            *db.query(f"SELECT * FROM events WHERE conversation_id IN ({mine}) ORDER BY id", [owner]),
+            *db.query(f"SELECT * FROM conversation_tags WHERE conversation_id IN ({mine})", [owner]),
+            *db.query("SELECT * FROM presets WHERE owner = ? ORDER BY id", [owner]),
+            *db.query("SELECT * FROM api_keys WHERE owner = ? ORDER BY id", [owner]),
+        ]
+
+
+@pytest.mark.parametrize("name", EVENTS)
+def test_an_event_reaches_what_is_ones_own(world: World, name: str) -> None:
+    anna, ben = world.anna, world.ben
+    before = kept(world, anna)
+    assert call(world, world.nobody, name, ids_of(anna)).status_code == 401
+    # Another's ids, and every mixture of another's and one's own: my child with another's parent among them.
+    mixtures: list[dict[str, str]] = [ids_of(anna)]
+    for part in PAST_PARTS:
+        mixtures += [ids_of(ben) | {part: getattr(anna, part)}, ids_of(anna) | {part: getattr(ben, part)}]
+    # What is asked for is erased by some events, so that each is asked with its own.
+    for mixture in mixtures:
+        mine = things(world.store, ben.browser, world.store.users.named("Ben").id, "Ben")
+        fresh = {key: getattr(mine, key) if value == getattr(ben, key) else value for key, value in mixture.items()}
+        reply = call(world, ben.browser, name, fresh)
+        assert "of Anna" not in reply.text, reply.text
+        assert f"{MARK}, Anna" not in reply.text, reply.text
+        assert f"{MARK} Anna" not in reply.text, reply.text
+    assert kept(world, anna) == before
+    if name in ADMINS:
+        refused = call(world, ben.browser, name, ids_of(ben))
+        assert refused.status_code == 500 or "administrator" in refused.text, refused.text
+
+
+NEEDS_NOTHING_MORE = {"list_restore": "list_remove", "list_erase": "list_remove"}
+# Which cannot succeed with what there is: a file that is no preset, settings nobody has changed, models not there.
+REFUSED_HERE = {"preset_take_in", "preset_undo", *ADMINS}
+
+
+@pytest.mark.parametrize("name", [name for name in EVENTS if name not in REFUSED_HERE])
+def test_the_same_call_works_for_its_owner(world: World, name: str) -> None:
+    """Or the refusals above would tell nothing."""
+    mine = things(world.store, world.anna.browser, world.store.users.named("Anna").id, "Anna")
+    if first := NEEDS_NOTHING_MORE.get(name):
+        assert call(world, mine.browser, first, ids_of(mine)).status_code == 200
+    reply = call(world, mine.browser, name, ids_of(mine))
+    assert reply.status_code == 200, reply.text
+    assert '"kind":"error"' not in reply.text.replace(" ", ""), reply.text
+
+
+def test_the_page_that_everyone_is_sent_has_nothing_of_anybodys(world: World) -> None:
+    for person in (world.anna, world.ben):
+        page = person.browser.get("/")
+        assert page.status_code == 200
+        assert MARK not in page.text
+
+
+def test_the_whole_of_what_a_session_is_good_for_ends_with_it(world: World) -> None:
+    user = world.store.users.named("Ben")
+    token = world.store.users.begin_session(user.id)
+    browser = TestClient(world.ben.browser.app, base_url=BASE, follow_redirects=False)
+    browser.cookies.set(COOKIE, token)
+    assert browser.get("/account").json() == {"name": "Ben", "admin": False}
+    world.store.users.end_session(token)
+    assert browser.get("/account").status_code == 401
+    assert browser.get("/").headers["location"] == "/login?next=%2F"
+
+
+# --- other sites
+
+SITES: dict[str, Callable[[], dict[str, str]]] = {
+    "another host": lambda: {"host": "evil.invalid"},
+    "another origin": lambda: {"origin": "http://evil.invalid"},
+    "no origin": lambda: {"origin": "null"},
+    "across sites": lambda: {"sec-fetch-site": "cross-site"},
+}
+
+
+@pytest.mark.parametrize("site", SITES)
+def test_other_sites_get_nothing_by_any_route_and_method(world: World, site: str) -> None:
+    headers = SITES[site]()
+    for path in (*{address for _, address in ROUTES.values() if address}, "/", PREDICT, "/logout"):
+        for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"):
+            if "host" not in headers and method in ("GET", "HEAD", "OPTIONS"):
+                continue
+            reply = world.anna.browser.request(method, filled(path, world.anna), headers=headers)
+            assert reply.status_code == (421 if "host" in headers else 403), f"{method} {path}"
+            assert not [name for name in reply.headers if name.startswith("access-control-")]
+
+
+def test_no_answer_is_for_other_sites_to_read(world: World) -> None:
+    for path in ("/status", "/", "/v1/models", "/health"):
+        for method in ("GET", "OPTIONS"):
+            reply = world.anna.browser.request(method, path, headers={"origin": "http://evil.invalid"})
+            assert not [name for name in reply.headers if name.startswith("access-control-")], path
