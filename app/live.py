@@ -126,7 +126,7 @@ class LiveRun:
                 self._begun_tokens = 0
             elif self._continued:
                 # The text may have ended in half a character, which the next token completes.
-                self._reasoning, self._text = run.begun
+                self._reasoning, self._text = run.begun.reasoning, run.begun.text
             self._run, self._info = run, info
             cancelled = self.cancelled
         if cancelled:

@@ -49,6 +49,22 @@ def attend_rows(
     return attended.reshape(rows, -1)
 
 
+def attention_weights(
+    query: Tensor, keys: Tensor, *, window: int | None, scale: float, softcap: float | None
+) -> Tensor:
+    """How much the last token looks at each: float32 [heads, total], each row of sum 1.
+
+    query: [1, heads, head_dim]. keys: [kv_heads, total, head_dim]. window: how many tokens it sees, itself included.
+    """
+    kv_heads, total, head_dim = keys.shape
+    scores = query.view(kv_heads, -1, head_dim).float() @ keys.float().transpose(-1, -2) * scale
+    if softcap is not None:
+        scores = torch.tanh(scores / softcap) * softcap
+    if window is not None and window < total:
+        scores[..., : total - window] = float("-inf")
+    return F.softmax(scores, dim=-1).reshape(-1, total)
+
+
 def causal_mask(count: int, total: int, window: int | None, group: int, device: torch.device) -> Tensor | None:
     """What the last `count` of `total` tokens may see: bool [group * count, total], once a query head of the group.
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from engine.answering import Answering
+from engine.checkpoint import Checkpoint
 from engine.constraint import Constraint, Constraints
 from engine.disk_kv import DiskKV
 from engine.distribution import Distribution
@@ -19,6 +20,7 @@ from engine.errors import ContextOverflow, InvalidPrompt, InvalidSampling, Inval
 from engine.info import EngineInfo
 from engine.kv_files import KVFiles
 from engine.loading import Acceleration
+from engine.looking import Inspection, inspect, plain_model, refuse_too_many
 from engine.model import Chunk, ForwardPass
 from engine.opening import SLOTS, open_model
 from engine.reading import Reading, ReadingJob, TokenScore, scored
@@ -57,6 +59,7 @@ class Engine:
         self._template = template
         self._constraints = Constraints(tokenizer)
         self._acceleration: Acceleration | None = None
+        self._checkpoint: Checkpoint | None = None
         self._scheduler = Scheduler(
             model, tokenizer.vocabulary, slots, threads, deterministic=deterministic, speculate=speculate, disk=disk
         )
@@ -114,6 +117,7 @@ class Engine:
             speculate=speculate,
             disk=opened.disk,
         )
+        engine._checkpoint = opened.checkpoint
         engine._acceleration = opened.loading.accelerate(engine.replace_model)
         if deterministic:
             # What computes must not change between one answer and the next.
@@ -284,6 +288,43 @@ class Engine:
 
         self._scheduler.submit(ReadingJob(reading, len(tokens) - 1, take))
         return reading
+
+    def look(
+        self, tokens: Sequence[int], position: int | None = None, *, attention: bool = True, layers: bool = True
+    ) -> Inspection:
+        """What the model does at the token at a position, by default the last: see `Inspection` for the shapes.
+
+        What comes out at a position is the token after it. Only this one token is computed layer by layer, by torch,
+        beside other runs; the keys and values before it are those of the model as it runs. Raises as `generate` does,
+        InvalidPrompt for a position that is not there or has more attention than can be shown, OutOfMemory.
+        """
+        ids = self._checked_prompt(tokens)
+        position = len(ids) - 1 if position is None else position
+        if not 0 <= position < len(ids):
+            raise InvalidPrompt(f"there is no token {position}: the text has {len(ids):,}, counted from 0")
+        if attention:
+            refuse_too_many(self._scheduler.model, position)
+        model = plain_model(self._scheduler.model, self._checkpoint)
+        reading = Reading(tuple(ids[: position + 1]), None)
+        job = ReadingJob(reading, position, lambda position, scores: None, held=True)
+        self._scheduler.submit(job)
+        reading.result()
+        assert job.slot is not None
+        slot = job.slot
+        try:
+            return inspect(
+                model,
+                slot.cache,
+                ids[position],
+                position,
+                self._scheduler.call,
+                attention=attention,
+                layers=layers,
+            )
+        finally:
+            # What torch has written there is not what the model's own kernels would have.
+            self._scheduler.call(lambda: slot.rewind(position))
+            reading.cancel()
 
     def close(self) -> None:
         """Stop the engine's thread; runs under way end with EngineClosed. Safe to call twice."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -43,7 +43,7 @@ class ModelWeights:
 
     embedding: Tensor  # [vocab, hidden]
     positions: Tensor | None  # [context, hidden], learned
-    layers: tuple[LayerWeights, ...]
+    layers: Sequence[LayerWeights]
     norm: Norm
     head: Linear  # hidden to vocab
 
@@ -139,6 +139,11 @@ class Model:
 
         look: how a layer's tokens look at those before them.
         """
+        *_, hidden = self.streams(tokens, positions, look)
+        return hidden
+
+    def streams(self, tokens: Tensor, positions: Tensor, look: Look) -> Iterator[Tensor]:
+        """As `stream`, but what there is before the first layer and after each."""
         config, weights = self.config, self.weights
         rotations = {rope: (cos[positions], sin[positions]) for rope, (cos, sin) in self._rotations.items()}
         hidden = F.embedding(tokens, weights.embedding)
@@ -146,6 +151,7 @@ class Model:
             hidden = hidden * torch.tensor(config.embedding_scale, dtype=hidden.dtype)
         if weights.positions is not None:
             hidden = hidden + weights.positions[positions]
+        yield hidden
         for index, layer in enumerate(weights.layers):
             rope = config.layers[index].rope
             normed = layer.attention_norm(hidden) if layer.attention_norm else hidden
@@ -154,7 +160,7 @@ class Model:
             hidden = self._add(hidden, layer.post_attention_norm(mixed) if layer.post_attention_norm else mixed)
             mixed = layer.mlp(layer.mlp_norm(hidden) if layer.mlp_norm else hidden)
             hidden = self._add(hidden, layer.post_mlp_norm(mixed) if layer.post_mlp_norm else mixed)
-        return hidden
+            yield hidden
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Float32 logits of the stream after the last layer: [..., hidden] to [..., vocab]."""

@@ -55,6 +55,11 @@ class StaticModel:
         self._warm_up()
 
     @property
+    def plain(self) -> Model:
+        """The model it computes, operation by operation."""
+        return self._model
+
+    @property
     def rows(self) -> int:
         return self._memory.rows
 

@@ -67,7 +67,7 @@ class WeightLoader:
         self._linear = linear
         self._stored = {name.removeprefix(layout.prefix): name for name in source.tensors}
 
-    def model(self, layers: tuple[LayerWeights, ...]) -> ModelWeights:
+    def model(self, layers: Sequence[LayerWeights]) -> ModelWeights:
         config, names = self._config, self._names
         embedding = self._tensor(f"{names.embedding}.weight", (config.vocab_size, config.hidden_size))
         if self.tied():

@@ -18,10 +18,11 @@ from app.inside.routes import inside_routes
 from app.models import Models
 from app.store import Message, Store
 from app.store.tokens import unpack_ids, unpack_logprobs
+from app.workspace import OWNER, Workspace
 from engine import Engine
 from tests.app.serving import finish
 
-WARM = {"temperature": 1.0, "top_k": 0, "top_p": 1.0, "min_p": 0.0, "repetition_penalty": 1.0, "max_tokens": 24}
+WARM = {"temperature": 1.0, "top_k": 0, "top_p": 1.0, "min_p": 0.0, "repetition_penalty": 1.0, "max_tokens": 14}
 
 
 class Inside:
@@ -33,7 +34,7 @@ class Inside:
         self.chats = Chats(self.store, self.models)
         self.engine = self.models.backend()
         app = FastAPI()
-        app.include_router(inside_routes(lambda request: (self.store, self.chats), self.models))
+        app.include_router(inside_routes(lambda request: Workspace(OWNER, self.store, self.chats), self.models))
         self.client = TestClient(app)
 
     def get(self, path: str, status: int = 200) -> dict[str, Any]:
@@ -272,10 +273,10 @@ def test_provenance_is_exact(inside: Inside, answer: Message) -> None:
 @pytest.mark.parametrize(("alone", "groups"), [(2, 1), pytest.param(10, 5, marks=pytest.mark.slow)])
 def test_answers_replay_identically(inside: Inside, alone: int, groups: int) -> None:
     """Made one at a time and eight at a time; a changed setting is told at the token where it first shows."""
-    one = [inside.ask(f"Tell me about the number {number}.", seed=number, max_tokens=10) for number in range(alone)]
+    one = [inside.ask(f"Tell me about the number {number}.", seed=number, max_tokens=6) for number in range(alone)]
     together: list[Message] = []
     for group in range(groups):
-        variations = [Variation(str(seed), WARM | {"seed": 8 * group + seed, "max_tokens": 10}) for seed in range(8)]
+        variations = [Variation(str(seed), WARM | {"seed": 8 * group + seed, "max_tokens": 6}) for seed in range(8)]
         sent = inside.chats.compare(None, variations, text="Tell me a story.")
         together += [finish(inside.chats, inside.store, each) for each in sent]
     assert len(one) + len(together) == alone + 8 * groups
@@ -296,10 +297,10 @@ def test_answers_replay_identically(inside: Inside, alone: int, groups: int) -> 
 
 
 def test_presets_are_compared_and_one_is_chosen(inside: Inside) -> None:
-    text = "Describe this list: " + ", ".join(f"item {number}" for number in range(60)) + "."
+    text = "Describe this list: " + ", ".join(f"item {number}" for number in range(40)) + "."
     presets = [preset.id for preset in inside.store.presets.list()][:3]
     assert len(presets) == 3
-    question = inside.ask(text, max_tokens=12)
+    question = inside.ask(text, max_tokens=6)
     made = inside.post("compare", {"message": question.parent_id, "presets": presets})
     answers = [inside.finished(each["message"]) for each in made["messages"]]
     assert [each.prompt_tokens - each.cached_tokens for each in answers] == [1, 1, 1]  # type: ignore[operator]
