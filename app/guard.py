@@ -16,6 +16,8 @@ LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 # A message has at most 1,000,000 characters; refusing one politely takes reading it.
 MAX_BODY_BYTES = 16 * 1024 * 1024
+# A file to be imported goes to the disk as it comes.
+MAX_IMPORT_BYTES = 8 * 1024 * 1024 * 1024
 
 # Browsers send few, and no cookie of ours is large.
 MAX_HEADER_BYTES = 32 * 1024
@@ -24,10 +26,10 @@ MAX_HEADER_BYTES = 32 * 1024
 ALLOWED_PATHS = re.compile(
     r"/"
     r"|/(?:fireside|assets|static)/[\w./-]+"
-    r"|/(?:theme\.css|favicon\.ico|status|health|models|login|logout|account|control)"
+    r"|/(?:theme\.css|favicon\.ico|status|health|models|login|logout|account|control|import)"
     r"|/stream/[\w-]+"
     r"|/inside(?:/[\w-]+){1,3}"
-    r"|/export/[a-z]+(?:\.[a-z]+)?(?:/[\w-]+)?"
+    r"|/export|/(?:export|left-out)/[a-z]+(?:[.-][a-z]+)?(?:/[\w,-]+)?"
     r"|/presets/[\w-]+\.json"
     r"|/v1(?:/[\w.:@+-]+)+|/(?:tokenize|detokenize|metrics|openapi\.json)"
     r"|/gradio_api/(?:run/predict|app_id)"
@@ -117,8 +119,9 @@ class Guard:
         if not _allowed(scope["path"]):
             return 404, "There is nothing at this address."
         length = headers.get("content-length", "0")
-        if not (length.isascii() and length.isdecimal()) or len(length) > 15 or int(length) > MAX_BODY_BYTES:
-            return 413, f"Requests may have at most {MAX_BODY_BYTES:,} bytes."
+        most = MAX_IMPORT_BYTES if scope["path"] == "/import" else MAX_BODY_BYTES
+        if not (length.isascii() and length.isdecimal()) or len(length) > 15 or int(length) > most:
+            return 413, f"Requests may have at most {most:,} bytes."
         if "transfer-encoding" in headers and scope["method"] not in SAFE_METHODS:
             return 413, "Requests must say how long they are."
         return None

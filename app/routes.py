@@ -1,8 +1,8 @@
-"""Plain routes beside the page: the model's state, health, and conversations as files."""
+"""Plain routes beside the page: the model's state, health, and presets as files."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from urllib.parse import quote
 
 from fastapi import APIRouter
@@ -10,10 +10,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from app.models import Models
-from app.store import NotFound, Store
+from app.store import NotFound
 from app.transfer import preset_file
-from app.transfer.exporting import export
-from app.transfer.formats import FORMATS
 from app.transfer.names import file_name
 from app.ui.model_views import state_view
 from app.workspace import Workspaces
@@ -22,7 +20,7 @@ NO_STORE = {"Cache-Control": "no-store"}
 
 
 def plain_routes(workspaces: Workspaces, models: Models) -> APIRouter:
-    """GET /status, /health, /export/{kind}, /export/{kind}/{conversation_id} and /presets/{preset_id}.json."""
+    """GET /status, /health and /presets/{preset_id}.json."""
     router = APIRouter()
 
     @router.get("/status")
@@ -35,15 +33,6 @@ def plain_routes(workspaces: Workspaces, models: Models) -> APIRouter:
         code = 200 if state.status == "ready" else 503
         return JSONResponse({"status": state.status, "message": state.message}, code, headers=NO_STORE)
 
-    @router.get("/export/{kind}")
-    def export_all(kind: str, request: Request) -> Response:
-        store = workspaces.of(request).store
-        return _export(store, store.conversations.ids(), kind)
-
-    @router.get("/export/{kind}/{conversation_id}")
-    def export_one(kind: str, conversation_id: str, request: Request) -> Response:
-        return _export(workspaces.of(request).store, [conversation_id], kind)
-
     @router.get("/presets/{preset_id}.json")
     def export_preset(preset_id: str, request: Request) -> Response:
         try:
@@ -51,22 +40,12 @@ def plain_routes(workspaces: Workspaces, models: Models) -> APIRouter:
         except NotFound as error:
             return JSONResponse({"error": str(error)}, 404, headers=NO_STORE)
         text = preset_file.write(preset)
-        return _file(iter([text.encode()]), "preset.json", file_name(preset.name, "json"), "application/json")
+        return download(iter([text.encode()]), "preset.json", file_name(preset.name, "json"), "application/json")
 
     return router
 
 
-def _export(store: Store, ids: Sequence[str], kind: str) -> Response:
-    if (chosen := FORMATS.get(kind)) is None:
-        return JSONResponse({"error": f"no format is called {kind!r:.40}"}, 404, headers=NO_STORE)
-    try:
-        file = export(store, ids, chosen)
-    except NotFound as error:
-        return JSONResponse({"error": str(error)}, 404, headers=NO_STORE)
-    return _file(file.pieces, f"chat.{file.name.rpartition('.')[2]}", file.name, file.media_type)
-
-
-def _file(pieces: Iterator[bytes], plain_name: str, name: str, media_type: str) -> Response:
+def download(pieces: Iterator[bytes], plain_name: str, name: str, media_type: str) -> Response:
     """A download; plain_name: for browsers that do not read UTF-8 in headers."""
     disposition = f"attachment; filename=\"{plain_name}\"; filename*=UTF-8''{quote(name, safe='')}"
     headers = {"Content-Disposition": disposition} | NO_STORE

@@ -24,6 +24,7 @@ from app.api import Gate, api_router
 from app.backend import Backend
 from app.chats import Chats
 from app.guard import LOOPBACK_NAMES, Guard
+from app.incoming import import_route
 from app.inside.routes import inside_routes
 from app.kv import open_kv
 from app.library import ModelLibrary
@@ -31,6 +32,7 @@ from app.listener import address_of, is_loopback, own_names, require_accounts
 from app.model_routes import model_routes
 from app.model_source import Source
 from app.models import Models
+from app.outgoing import export_routes
 from app.routes import plain_routes
 from app.starting_model import starting_model
 from app.store import Store
@@ -75,6 +77,8 @@ def build_app(
     app.include_router(control_route(store, accounts, secret))
     app.include_router(api_router(models, Gate(store, always=beyond_loopback)))
     app.include_router(inside_routes(workspaces.of, models))
+    app.include_router(import_route(workspaces))
+    app.include_router(export_routes(workspaces))
     mount_assets(app)
     mount_page(app, build_page(workspaces, library))
     page = LanguageOfRequest(EarlyHead(app, head()))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -52,18 +52,37 @@ def import_chats(files: tuple[Path, ...], verbose: bool, user: str | None, home:
 
 
 def _import(store: Store, path: Path) -> Report:
-    from tqdm import tqdm
-
     from app.transfer.importing import import_file
 
-    with tqdm(total=path.stat().st_size if path.is_file() else 0, desc=path.name[:40], unit="B", unit_scale=True,
-              leave=False, disable=None) as bar:  # fmt: skip
+    with _Bar(path.name) as bar:
+        return import_file(store, path, bar.show)
 
-        def show(done: int, total: int, conversations: int) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
 
-        return import_file(store, path, show)
+class _Bar:
+    """How far an import is, on a terminal."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name[:40]
+        self._phase = ""
+        self._bar: Any = None
+
+    def __enter__(self) -> _Bar:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+    def show(self, phase: str, done: int, total: int) -> None:
+        from tqdm import tqdm
+
+        if phase != self._phase:
+            self.__exit__()
+            unit: dict[str, Any] = {"unit": "B", "unit_scale": True} if phase == "reading" else {"unit": " chats"}
+            self._bar = tqdm(total=total, desc=f"{self._name}: {phase}", leave=False, disable=None, **unit)
+            self._phase = phase
+        self._bar.total = total
+        self._bar.update(done - self._bar.n)
 
 
 def _tell(report: Report, verbose: bool) -> None:

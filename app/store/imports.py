@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from app.store.database import Database
 
 FOLDER = "imports"
-STAGED, PART = ".jsonl", ".part"
+STAGED, PART, UPLOADED = ".jsonl", ".part", ".upload"
 BLOBS = ("token_ids", "token_logprobs")
 # Messages a transaction, and what is left to others between two: a few milliseconds each on a slow disk.
 PIECE = 50
@@ -79,7 +79,7 @@ class Imports:
         self._owner: str | None = None
         self._folder = database.path.parent / FOLDER
         self._lock = threading.Lock()
-        for left in self._folder.glob(f"*{PART}"):
+        for left in (*self._folder.glob(f"*{PART}"), *self._folder.glob(f"*{UPLOADED}")):
             left.unlink()
         for staged in sorted(self._folder.glob(f"*{STAGED}")):
             try:
@@ -94,6 +94,16 @@ class Imports:
         theirs = copy(self)
         theirs._owner = owner
         return theirs
+
+    def new_upload(self) -> Path:
+        """An empty file for what somebody sends to be imported; whoever asked removes it. Raises DiskRefused."""
+        path = self._folder / f"{self._ids.new()}{UPLOADED}"
+        try:
+            self._folder.mkdir(mode=0o700, exist_ok=True)
+            path.touch(mode=0o600, exist_ok=False)
+        except OSError as error:
+            raise DiskRefused(path, error) from None
+        return path
 
     @contextmanager
     def staging(self) -> Iterator[Staging]:
@@ -132,31 +142,31 @@ class Imports:
             if row and row["deleted_at"]:
                 return Outcome(row["id"], row["title"], new=False, added=0, in_trash=True)
             id = row["id"] if row else self._insert(db, conversation, tags, preset)
-            known: dict[str | None, str] = {}
-            for each in db.query("SELECT id, external_id FROM messages WHERE conversation_id = ?", [id]):
-                known |= {each["id"]: each["id"]} | ({each["external_id"]: each["id"]} if each["external_id"] else {})
-        ids: dict[str | None, str] = {}
-        for message in messages:
-            if here := known.get(message.external_id) or known.get(message.id):
-                ids[message.id] = here
-        missing = [message for message in messages if message.id not in ids]
-        added = 0
-        for piece in _pieces(missing):
+            ids = _known(db, id, messages)
+            pieces = _pieces([message for message in messages if message.id not in ids]) or ([] if row else [[]])
+            if pieces:
+                self._insert_messages(db, id, pieces[0], ids)
+            if len(pieces) == 1:
+                _go_on(db, id, ids.get(conversation.current_message_id), conversation.updated_at)
+        added = len(pieces[0]) if pieces else 0
+        for piece in pieces[1:]:
             time.sleep(PAUSE_SECONDS)
             with self._database.write() as db:
                 if not list(db.query("SELECT 1 FROM conversations WHERE id = ?", [id])):
                     break
-                rows = [self._message_row(db, message, id, ids) for message in piece]
-                columns = list(rows[0])
-                db.conn.executemany(
-                    f"INSERT INTO messages ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})",
-                    [list(values.values()) for values in rows],
-                )
+                self._insert_messages(db, id, piece, ids)
                 added += len(piece)
-        if added or not row:
-            with self._database.write() as db:
-                _go_on(db, id, ids.get(conversation.current_message_id), conversation.updated_at)
+                if piece is pieces[-1]:
+                    _go_on(db, id, ids.get(conversation.current_message_id), conversation.updated_at)
         return Outcome(id, row["title"] if row else conversation.title, new=row is None, added=added)
+
+    def _insert_messages(self, db: Any, chat: str, messages: Sequence[Message], ids: dict[str | None, str]) -> None:
+        rows = [self._message_row(db, message, chat, ids) for message in messages]
+        if rows:
+            marks = ", ".join("?" * len(rows[0]))
+            db.conn.executemany(
+                f"INSERT INTO messages ({', '.join(rows[0])}) VALUES ({marks})", [list(row.values()) for row in rows]
+            )
 
     def _insert(self, db: Any, conversation: Conversation, tags: Sequence[str], preset: Preset | None) -> str:
         id = self._kept(db, "conversations", conversation.id)
@@ -198,6 +208,7 @@ class Imports:
                 values = json.loads(line)
                 messages = [Message(**_with_blobs(each)) for each in values["messages"]]
                 preset = Preset(**values["preset"]) if values["preset"] else None
+                time.sleep(PAUSE_SECONDS)
                 yield self.add(Conversation(**values["conversation"]), messages, values["tags"], preset)
         path.unlink()
 
@@ -223,8 +234,8 @@ class Staging:
         """Keep a conversation. ValueError for what cannot be stored, in one line; DiskRefused."""
         _check(conversation, messages)
         values = {
-            "conversation": asdict(conversation) | ({"owner": self._owner} if self._owner else {}),
-            "messages": [_without_blobs(asdict(each)) for each in messages],
+            "conversation": _columns(conversation) | ({"owner": self._owner} if self._owner else {}),
+            "messages": [_without_blobs(_columns(each)) for each in messages],
             "tags": list(tags),
             "preset": asdict(preset) if preset else None,
         }
@@ -260,7 +271,7 @@ def _check(conversation: Conversation, messages: Sequence[Message]) -> None:
 
 
 def _check_types(adapter: TypeAdapter[Any], record: Conversation | Message) -> None:
-    values = asdict(record)
+    values = _columns(record)
     try:
         adapter.validate_python(values)
     except ValidationError as error:
@@ -288,17 +299,26 @@ def _present(db: Any, conversation: Conversation) -> dict[str, Any] | None:
     return next(iter(rows), None)
 
 
-def _pieces(messages: Sequence[Message]) -> Iterator[list[Message]]:
-    piece: list[Message] = []
-    characters = 0
+def _known(db: Any, chat: str, messages: Sequence[Message]) -> dict[str | None, str]:
+    """Of the messages that the conversation has already: their id in the file, and here."""
+    here: dict[str | None, str] = {}
+    for each in db.query("SELECT id, external_id FROM messages WHERE conversation_id = ?", [chat]):
+        here |= {each["id"]: each["id"]} | ({each["external_id"]: each["id"]} if each["external_id"] else {})
+    found = ((message.id, here.get(message.external_id) or here.get(message.id)) for message in messages)
+    return {id: known for id, known in found if known}
+
+
+def _pieces(messages: Sequence[Message]) -> list[list[Message]]:
+    pieces: list[list[Message]] = []
+    room = characters = 0
     for message in messages:
-        piece.append(message)
+        if not room or characters > PIECE_CHARACTERS:
+            pieces.append([])
+            room, characters = PIECE, 0
+        pieces[-1].append(message)
+        room -= 1
         characters += len(message.content)
-        if len(piece) == PIECE or characters > PIECE_CHARACTERS:
-            yield piece
-            piece, characters = [], 0
-    if piece:
-        yield piece
+    return pieces
 
 
 def _go_on(db: Any, id: str, leaf: str | None, updated_at: str) -> None:
@@ -315,10 +335,14 @@ def _go_on(db: Any, id: str, leaf: str | None, updated_at: str) -> None:
     )
 
 
+def _columns(record: Conversation | Message) -> dict[str, Any]:
+    # Unlike `asdict` without copies of what is in the JSON columns, which take longer than anything else here.
+    return {name: getattr(record, name) for name in column_names(type(record))}
+
+
 def _row(record: Conversation | Message) -> dict[str, Any]:
     values: dict[str, Any] = {}
-    for name in column_names(type(record)):
-        value = getattr(record, name)
+    for name, value in _columns(record).items():
         if name in JSON_COLUMNS:
             value = to_json(value)
         values[name] = storable(value) if isinstance(value, str) else value

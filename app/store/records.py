@@ -160,6 +160,7 @@ class Hit:
         return "".join(text for text, _ in self.pieces)
 
 
+@cache
 def column_names(record: type[Record]) -> tuple[str, ...]:
     """The columns of a record's table, in order."""
     return tuple(field.name for field in fields(record))

@@ -10,7 +10,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from app.store import Conversation, Message, Preset, Store
+from app.store.presets import plain_settings
 from app.store.records import column_names
+from engine.errors import InvalidSampling
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,3 +168,11 @@ def with_conversation(chat: Chat, **raw: object) -> Chat:
     first = chat.messages[0]
     imported = first.extra.get("imported", {}) | {"conversation": added["imported"]}
     return replace(chat, messages=(replace(first, extra=first.extra | {"imported": imported}), *chat.messages[1:]))
+
+
+def sound_settings(given: object) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Settings of a conversation if they are sound, else none, and what was left out, in words."""
+    try:
+        return plain_settings(dict_of(given)), ()
+    except InvalidSampling as error:
+        return {}, (f"settings ({error})",)

@@ -6,14 +6,14 @@ import json
 import re
 from base64 import b64decode, b64encode
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from app.store import Conversation, Message, Preset, StoreError
 from app.store.presets import plain_settings
 from app.store.records import column_names
 from app.store.text import now
-from app.transfer.chat import Chat, Skipped, new_conversation, new_message, text_of
+from app.transfer.chat import Chat, Skipped, new_conversation, new_message, sound_settings, text_of
 from app.transfer.source import ImportRefused, Source
 from engine.errors import InvalidSampling
 
@@ -91,14 +91,11 @@ def read(values: Iterable[Any], source: Source) -> Iterator[Chat | Skipped]:
 
 
 def _read(value: dict[str, Any], presets: Mapping[str, dict[str, Any]]) -> Chat:
-    left_out = []
     conversation = new_conversation(FORMAT, value["id"], **_columns(value, Conversation) | {"deleted_at": None})
     messages = tuple(_read_message(conversation, each) for each in value["messages"])
-    try:
-        plain_settings(conversation.settings)
-    except (InvalidSampling, AttributeError, TypeError) as error:
-        left_out.append(f"settings ({error})")
-        conversation = new_conversation(FORMAT, value["id"], **asdict(conversation) | {"settings": {}})
+    settings, refused = sound_settings(conversation.settings)
+    conversation = replace(conversation, settings=settings)
+    left_out = list(refused)
     preset = None
     if conversation.preset_id is not None:
         try:

@@ -24,13 +24,28 @@ from app.transfer import (
     textgen,
 )
 from app.transfer.chat import Chat, Skipped
+from app.transfer.left_out import (
+    ARCHIVED,
+    ENDING,
+    EVERYTHING,
+    MODEL,
+    OTHER_BRANCHES,
+    PINNED,
+    SETTINGS,
+    SYSTEM_PROMPT,
+    TAGS,
+    THOUGHTS,
+    TIMES,
+)
 from app.transfer.source import Source
 
 
 @dataclass(frozen=True, slots=True)
 class Format:
     """write: the text of one file with these conversations, in pieces; all_branches: not only the one that is shown,
-    where the format can tell them apart. single: a file has one conversation, so that several need a zip.
+    where the format can tell them apart. single: a file has one conversation, so that several need a zip. holds: what
+    it has a place for, by the names of `left_out`; beside text, which each has. chooses: whether one may ask for
+    every branch, or has those that the format has.
     """
 
     name: str
@@ -38,21 +53,54 @@ class Format:
     extension: str
     media_type: str
     write: Callable[[Iterable[Chat], bool], Iterator[str]]
+    holds: frozenset[str] = EVERYTHING
     single: bool = False
+    chooses: bool = False
 
+    def holding(self, all_branches: bool) -> frozenset[str]:
+        """What a file has a place for, if so many branches are asked for."""
+        return self.holds | {OTHER_BRANCHES} if self.chooses and all_branches else self.holds
+
+
+READ_BY_PEOPLE = frozenset({SYSTEM_PROMPT, MODEL, ENDING})
+WEB_UIS = frozenset({OTHER_BRANCHES, THOUGHTS, SYSTEM_PROMPT, TIMES, TAGS, PINNED, ARCHIVED, SETTINGS, MODEL})
+TRAINING = frozenset({SYSTEM_PROMPT})
 
 FORMATS = {
     each.name: each
     for each in (
-        Format("md", "Markdown", "md", "text/markdown", markdown.write),
-        Format("html", "Web page", "html", "text/html", html.write),
-        Format("txt", "Plain text", "txt", "text/plain", text.write),
-        Format("json", "Fireside JSON, with everything", "json", "application/json", fireside_json.write),
-        Format("llama.cpp", "llama.cpp's page (JSONL)", "jsonl", "application/jsonl", llama_cpp.write, single=True),
-        Format("open-webui", "Open WebUI (JSON)", "json", "application/json", open_webui.write),
-        Format("openai", "OpenAI messages (JSONL)", "jsonl", "application/jsonl", openai_messages.write),
-        Format("sharegpt", "ShareGPT (JSON)", "json", "application/json", sharegpt.write),
-        Format("preferences", "ShareGPT preference pairs", "json", "application/json", sharegpt.write_preferences),
+        Format("md", "Markdown", "md", "text/markdown", markdown.write, READ_BY_PEOPLE | {THOUGHTS}),
+        Format("html", "Web page", "html", "text/html", html.write, READ_BY_PEOPLE | {THOUGHTS}),
+        Format("txt", "Plain text", "txt", "text/plain", text.write, frozenset({SYSTEM_PROMPT})),
+        Format("json", "Fireside (JSON), with everything", "json", "application/json", fireside_json.write),
+        Format(
+            "llama.cpp",
+            "llama.cpp's page (JSONL)",
+            "jsonl",
+            "application/jsonl",
+            llama_cpp.write,
+            WEB_UIS | llama_cpp.OWN_RECORDS,
+            single=True,
+        ),
+        Format("open-webui", "Open WebUI (JSON)", "json", "application/json", open_webui.write, WEB_UIS),
+        Format(
+            "openai",
+            "OpenAI messages (JSONL)",
+            "jsonl",
+            "application/jsonl",
+            openai_messages.write,
+            TRAINING,
+            chooses=True,
+        ),
+        Format("sharegpt", "ShareGPT (JSON)", "json", "application/json", sharegpt.write, TRAINING, chooses=True),
+        Format(
+            "preferences",
+            "ShareGPT preference pairs (JSON)",
+            "json",
+            "application/json",
+            sharegpt.write_preferences,
+            TRAINING,
+        ),
     )
 }
 

@@ -8,7 +8,7 @@ import zlib
 from collections import Counter
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -19,8 +19,9 @@ from app.transfer.chat import Chat, Skipped
 from app.transfer.recognition import recognise
 from app.transfer.source import ImportCancelled, ImportRefused, Source
 
-# Bytes read, bytes in all, conversations so far.
-Progress = Callable[[int, int, int], None]
+# What is being done, how far that is, and what it comes to: bytes of the file, then conversations.
+Phase = Literal["reading", "adding"]
+Progress = Callable[[Phase, int, int], None]
 What = Literal["imported", "extended", "already there", "skipped"]
 
 ZIP = b"PK\x03\x04"
@@ -70,29 +71,31 @@ class Report:
 def import_file(
     store: Store,
     path: Path,
-    progress: Progress = lambda done, total, conversations: None,
+    progress: Progress = lambda phase, done, total: None,
     cancelled: Callable[[], bool] = lambda: False,
     *,
-    owner: str | None = None,
+    name: str = "",
 ) -> Report:
-    """Add the conversations of a file of any format that is known; safe to call beside everything else.
+    """Add the conversations of a file of any format that is known to those of the store; safe to call beside
+    everything else.
 
-    owner: whose they become; only that owner's conversations are extended. `cancelled` is asked until the file has
-    been read; after that all of it is added. Raises ImportRefused, ImportCancelled, and DiskRefused.
+    name: what the file is called, where that is not its name here. `cancelled` is asked until the file has been read;
+    after that all of it is added. Raises ImportRefused, ImportCancelled, and DiskRefused.
     """
-    report = Report(path.name)
+    name = name or path.name
+    report = Report(name)
     with ExitStack() as opened:
-        done = conversations = 0
+        done = 0
 
         def advance(size: int) -> None:
             nonlocal done
             done += size
             if cancelled():
-                raise ImportCancelled(f"{path.name:.100} was not imported: it was cancelled")
-            progress(min(done, total), total, conversations)
+                raise ImportCancelled(f"{name:.100} was not imported: it was cancelled")
+            progress("reading", min(done, total), total)
 
         try:
-            sources, total = _sources(path, opened, lambda size: advance(size))
+            sources, total = _sources(path, name, opened, lambda size: advance(size))
             staging = opened.enter_context(store.imports.staging())
             staged: list[tuple[str, ...]] = []
             seen: set[tuple[str, str | None]] = set()
@@ -105,32 +108,33 @@ def import_file(
                     elif (chat.conversation.id, chat.conversation.external_id) in seen:
                         report.lines.append(Line(chat.conversation.title, "skipped", notes=("twice in the file",)))
                     else:
-                        _put(staging, chat, owner, report, staged, seen)
-                    conversations += 1
+                        _put(staging, chat, report, staged, seen)
         except (zipfile.BadZipFile, zlib.error, EOFError) as error:
-            raise ImportRefused(f"{path.name:.100} is a damaged zip ({error!s:.100})") from None
+            raise ImportRefused(f"{name:.100} is a damaged zip ({error!s:.100})") from None
         except OSError as error:
-            raise ImportRefused(f"cannot read {path} ({error.strerror or error})") from None
+            raise ImportRefused(f"cannot read {name:.300} ({error.strerror or error})") from None
         if not staged and not report.lines:
-            raise ImportRefused(f"{path.name:.100} has no conversations")
+            raise ImportRefused(f"{name:.100} has no conversations")
+        added = 0
+        progress("adding", added, len(staged))
         for outcome, left_out in zip(staging.commit(), staged, strict=True):
             what: What = "imported" if outcome.new else "extended" if outcome.added else "already there"
             notes = (*left_out, *(("it is in the trash",) if outcome.in_trash else ()))
             report.lines.append(Line(outcome.title, what, outcome.added, notes, outcome.conversation_id))
-        progress(total, total, conversations)
+            added += 1
+            progress("adding", added, len(staged))
     return report
 
 
 def _put(
     staging: Staging,
     chat: Chat,
-    owner: str | None,
     report: Report,
     staged: list[tuple[str, ...]],
     seen: set[tuple[str, str | None]],
 ) -> None:
     try:
-        staging.put(replace(chat.conversation, owner=owner), chat.messages, chat.tags, chat.preset)
+        staging.put(chat.conversation, chat.messages, chat.tags, chat.preset)
     except ValueError as error:
         report.lines.append(Line(chat.conversation.title, "skipped", notes=(f"cannot be stored: {error}",)))
     else:
@@ -138,13 +142,13 @@ def _put(
         seen.add((chat.conversation.id, chat.conversation.external_id))
 
 
-def _sources(path: Path, opened: ExitStack, advance: Callable[[int], None]) -> tuple[list[Source], int]:
+def _sources(path: Path, name: str, opened: ExitStack, advance: Callable[[int], None]) -> tuple[list[Source], int]:
     """The files with conversations, and their bytes."""
     with path.open("rb") as file:
         is_zip = file.read(len(ZIP)) == ZIP
     if not is_zip:
-        return [Source(path.name, lambda: path.open("rb"), advance)], path.stat().st_size
-    archive = opened.enter_context(open_zip(path))
+        return [Source(name, lambda: path.open("rb"), advance)], path.stat().st_size
+    archive = opened.enter_context(open_zip(path, name))
     files = [member for member in archive.infolist() if not member.is_dir()]
     members = [member for member in files if CONVERSATIONS.fullmatch(member.filename)]
     members = sorted(
@@ -153,8 +157,8 @@ def _sources(path: Path, opened: ExitStack, advance: Callable[[int], None]) -> t
     if not members:
         nested = any(member.filename.lower().endswith(".zip") for member in files)
         why = "only another zip: unpack that, then import it" if nested else "no file with conversations"
-        raise ImportRefused(f"{path.name:.100} has {why}")
-    check_members(path, members)
+        raise ImportRefused(f"{name:.100} has {why}")
+    check_members(name, members)
     sources = [
         Source(member.filename, lambda member=member: open_member(archive, member), advance) for member in members
     ]

@@ -1,6 +1,7 @@
 """A conversation as llama.cpp's web page keeps it: JSON lines, of which the first is the session.
 
-What that page has no place for stands in lines of a type of our own, `generation`, which it leaves aside.
+What that page has no place for stands in lines of two types of our own, which it leaves aside: `conversation` and
+`generation`.
 """
 
 from __future__ import annotations
@@ -9,11 +10,24 @@ import json
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, get_args
+from typing import Any, TypeGuard, get_args
 
 from app.store import Message
-from app.store.records import Status
-from app.transfer.chat import Chat, Skipped, dict_of, iso, kept, new_conversation, new_message, seconds, text_of
+from app.store.records import InContext, Status
+from app.transfer.chat import (
+    Chat,
+    Skipped,
+    dict_of,
+    iso,
+    kept,
+    list_of,
+    new_conversation,
+    new_message,
+    seconds,
+    sound_settings,
+    text_of,
+)
+from app.transfer.left_out import CONTEXT, EDITED, ENDING, FIGURES, MADE_WITH
 from app.transfer.source import MAX_WEIGHT, ImportRefused, Source
 from app.transfer.tree import arranged, newest_leaf
 
@@ -27,7 +41,11 @@ TIMINGS = {
     "predicted_n": "new_tokens",
     "predicted_ms": "decode_ms",
 }
-GENERATION = ("status", "finish_reason", "model_digest", "settings", "seed", "engine", "edited")
+GENERATION = (
+    *("status", "finish_reason", "model_digest", "settings", "seed", "engine", "edited"),
+    *("queue_ms", "ttft_ms", "context"),
+)
+OWN_RECORDS = frozenset({ENDING, FIGURES, MADE_WITH, EDITED, CONTEXT})
 
 
 def write(chats: Iterable[Chat], all_branches: bool = True) -> Iterator[str]:
@@ -50,6 +68,14 @@ def _records(chat: Chat) -> Iterator[dict[str, Any]]:
         "currNode": conversation.current_message_id or top,
         "pinned": conversation.pinned,
     }
+    yield {
+        "type": "conversation",
+        "id": conversation.id,
+        "created_at": conversation.created_at,
+        "archived": conversation.archived,
+        "tags": list(chat.tags),
+        "settings": conversation.settings,
+    }
     below = [message.id for message in children.get(None, [])]
     start = {"convId": conversation.id, "role": "system", "timestamp": _milliseconds(conversation.created_at)}
     yield _line(start | {"id": root, "type": "root", "content": "", "parent": None,
@@ -59,7 +85,7 @@ def _records(chat: Chat) -> Iterator[dict[str, Any]]:
                              "children": below})  # fmt: skip
     for message in chat.messages:
         yield _line(_message(message, message.parent_id or top, [each.id for each in children.get(message.id, [])]))
-        if message.role == "assistant":
+        if message.role == "assistant" or message.context or message.edited:
             yield {"type": "generation", "id": message.id} | {name: getattr(message, name) for name in GENERATION}
 
 
@@ -101,14 +127,15 @@ def read(values: Iterable[Any], source: Source) -> Iterator[Chat | Skipped]:
     session: dict[str, Any] = {}
     messages: dict[str, dict[str, Any]] = {}
     generations: dict[str, dict[str, Any]] = {}
+    own: dict[str, Any] = {}
     weight = 0
     for value in values:
         if not isinstance(value, dict):
             continue
         if recognises(value):
             if session:
-                yield _chat(session, messages, generations)
-            session, messages, generations, weight = value, {}, {}, 0
+                yield _chat(session, messages, generations, own)
+            session, messages, generations, own, weight = value, {}, {}, {}, 0
         message, id = value.get("message"), value.get("id")
         if value.get("type") == "message" and isinstance(message, dict) and isinstance(message.get("id"), str):
             messages[message["id"]] = message
@@ -117,8 +144,10 @@ def read(values: Iterable[Any], source: Source) -> Iterator[Chat | Skipped]:
                 raise ImportRefused(f"{source.name:.100} has a chat that needs more than {MAX_WEIGHT >> 20} MB")
         elif value.get("type") == "generation" and isinstance(id, str) and id in messages:
             generations[id] = value
+        elif value.get("type") == "conversation" and id == session.get("id"):
+            own = value
     if session:
-        yield _chat(session, messages, generations)
+        yield _chat(session, messages, generations, own)
 
 
 def recognises_older(value: dict[str, Any]) -> bool:
@@ -133,11 +162,14 @@ def read_older(values: Iterable[Any], source: Source) -> Iterator[Chat | Skipped
             yield Skipped(f"number {number} of {source.stem}", "it has no messages (no `conv`)")
             continue
         messages = {id: each for each in map(dict_of, value["messages"]) if (id := text_of(each.get("id")))}
-        yield _chat(value["conv"], messages, {})
+        yield _chat(value["conv"], messages, {}, {})
 
 
 def _chat(
-    session: dict[str, Any], messages: dict[str, dict[str, Any]], generations: dict[str, dict[str, Any]]
+    session: dict[str, Any],
+    messages: dict[str, dict[str, Any]],
+    generations: dict[str, dict[str, Any]],
+    own: dict[str, Any],
 ) -> Chat | Skipped:
     times = {id: _seconds(message.get("timestamp")) for id, message in messages.items()}
     parents = {id: parent if isinstance(parent := message.get("parent"), str) else None
@@ -148,9 +180,10 @@ def _chat(
         SOURCE,
         session["id"],
         title=text_of(session.get("name")),
-        created_at=iso(min(known, default=changed)),
+        created_at=iso(seconds(own.get("created_at")) or min(known, default=changed)),
         updated_at=iso(changed),
         pinned=session.get("pinned") is True,
+        archived=own.get("archived") is True,
     )
     system: list[str] = []
     found: list[Message] = []
@@ -175,9 +208,11 @@ def _chat(
     leaf = shown or newest_leaf([(message.id, message.parent_id) for message in found])
     if not found and not system:
         return Skipped(conversation.title or conversation.id, "it has no messages")
-    left_out = (f"{tools} results of tools",) if tools else ()
-    conversation = replace(conversation, current_message_id=leaf, system_prompt="\n\n".join(system))
-    return Chat(conversation, tuple(found), left_out=left_out)
+    settings, refused = sound_settings(own.get("settings"))
+    left_out = ((f"{tools} results of tools",) if tools else ()) + refused
+    conversation = replace(conversation, current_message_id=leaf, system_prompt="\n\n".join(system), settings=settings)
+    tags = tuple(tag for tag in list_of(own.get("tags")) if isinstance(tag, str))
+    return Chat(conversation, tuple(found), tags, left_out=left_out)
 
 
 def _read_message(
@@ -187,20 +222,23 @@ def _read_message(
     timings = message.get("timings")
     for name, column in TIMINGS.items():
         number = timings.get(name) if isinstance(timings, dict) else None
-        if isinstance(number, int | float) and not isinstance(number, bool) and 0 <= number < 2**53:
+        if _is_count(number):
             columns[column] = float(number) if name.endswith("_ms") else int(number)
     raw = {name: message[name] for name in ("toolCalls", "toolCallId", "extra") if message.get(name)}
     if message.get("role") == "assistant":
         columns["reasoning"] = text_of(message.get("reasoningContent")) or text_of(message.get("thinking")) or None
         columns["model"] = text_of(message.get("model")) or None
     checks: dict[str, Any] = {
-        "status": lambda each: each in get_args(Status) and each != "streaming",
+        "status": lambda each: isinstance(each, str) and each in get_args(Status) and each != "streaming",
         "finish_reason": lambda each: isinstance(each, str),
         "model_digest": lambda each: isinstance(each, str),
         "settings": lambda each: isinstance(each, dict),
         "seed": lambda each: isinstance(each, int) and abs(each) < 2**63,
         "engine": lambda each: isinstance(each, dict),
         "edited": lambda each: isinstance(each, bool),
+        "queue_ms": _is_count,
+        "ttft_ms": _is_count,
+        "context": lambda each: isinstance(each, str) and each in get_args(InContext),
     }
     columns |= {name: generation[name] for name in GENERATION if name in generation and checks[name](generation[name])}
     return new_message(
@@ -213,6 +251,10 @@ def _read_message(
         extra=kept(**raw),
         **columns,
     )
+
+
+def _is_count(value: object) -> TypeGuard[int | float]:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 2**53
 
 
 def _seconds(milliseconds: object) -> float | None:

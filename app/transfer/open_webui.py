@@ -24,6 +24,7 @@ from app.transfer.chat import (
     new_conversation,
     new_message,
     seconds,
+    sound_settings,
     text_of,
     with_conversation,
 )
@@ -160,6 +161,9 @@ def _chat(value: dict[str, Any]) -> Chat:
     id = text_of(value.get("id")) or text_of(inner.get("id")) or min(given, default="")
     params = dict_of(inner.get("params")) or dict_of(inner.get("options"))
     system = [text_of(params.get("system")) or text_of(inner.get("system"))]
+    settings, refused = sound_settings(
+        {name: each for name, theirs in SETTINGS.items() if (each := params.get(theirs)) is not None and each != ""}
+    )
     conversation = new_conversation(
         SOURCE,
         id,
@@ -168,9 +172,7 @@ def _chat(value: dict[str, Any]) -> Chat:
         updated_at=iso(seconds(value.get("updated_at")) or max(known, default=created)),
         pinned=value.get("pinned") is True,
         archived=value.get("archived") is True,
-        settings={
-            name: each for name, theirs in SETTINGS.items() if (each := params.get(theirs)) is not None and each != ""
-        },
+        settings=settings,
     )
     messages: list[Message] = []
     above: dict[str | None, str | None] = {None: None}
@@ -196,7 +198,7 @@ def _chat(value: dict[str, Any]) -> Chat:
         conversation,
         tuple(messages),
         tuple(sorted(dict.fromkeys(tags))),
-        left_out=(f"{strangers} messages of an unknown role",) if strangers else (),
+        left_out=((f"{strangers} messages of an unknown role",) if strangers else ()) + refused,
     )
     return with_conversation(chat, folder_id=value.get("folder_id"), files=inner.get("files"))
 

@@ -27,6 +27,7 @@ STYLES = (
     "panel",
     "popups",
     "account",
+    "transfer",
 )
 CACHE = "public, max-age=31536000, immutable"
 

@@ -59,9 +59,9 @@ def test_rename_pin_and_export(shared: Server, open_page: Open, tmp_path: Path) 
     menu(page, "A <b>new</b> name", "Pin")
     pinned = page.get_by_role("region", name="Pinned")
     expect(pinned.get_by_role("link")).to_have_text(["A <b>new</b> name"])
+    menu(page, "A <b>new</b> name", "Export…")
     with page.expect_download() as download:
-        menu(page, "A <b>new</b> name", "Export…")
-        page.get_by_role("menuitem", name="Markdown").click()
+        page.get_by_role("dialog", name="Export chats").get_by_role("link", name="Download").click()
     target = tmp_path / "chat.md"
     download.value.save_as(target)
     assert "You said: before the name" in target.read_text()

@@ -2,4 +2,34 @@
 
 from __future__ import annotations
 
-CHINESE = {}
+CHINESE = {
+    "Plain text": "纯文本",
+    "Web page": "网页",
+    "Fireside (JSON), with everything": "Fireside（JSON），包含全部内容",
+    "llama.cpp's page (JSONL)": "llama.cpp 网页（JSONL）",
+    "Open WebUI (JSON)": "Open WebUI（JSON）",
+    "OpenAI messages (JSONL)": "OpenAI 消息（JSONL）",
+    "ShareGPT (JSON)": "ShareGPT（JSON）",
+    "ShareGPT preference pairs (JSON)": "ShareGPT 偏好对（JSON）",
+    "{what} ({count} chats)": "{what}（{count} 个对话）",
+    "{what} ({count} chat)": "{what}（{count} 个对话）",
+    "{what} ({count} messages)": "{what}（{count} 条消息）",
+    "{what} ({count} message)": "{what}（{count} 条消息）",
+    "other branches": "其他分支",
+    "thoughts": "思考过程",
+    "system prompt": "系统提示词",
+    "times": "时间",
+    "tags": "标签",
+    "pinned": "置顶",
+    "archived": "归档",
+    "settings of the chat": "对话的设置",
+    "preset": "预设",
+    "model": "模型",
+    "how an answer ended": "回答如何结束",
+    "speed and counts of tokens": "速度和 token 数",
+    "seed, settings and engine": "种子、设置和引擎",
+    "edited by hand": "手动编辑",
+    "kept in or out of the context": "固定在上下文中或排除",
+    "token ids and probabilities": "token 编号和概率",
+    "what came along from elsewhere": "从别处带来的内容",
+}

@@ -1,6 +1,7 @@
 // Puts the parts of the page together.
 
 import { connect, receive } from "./bridge.js";
+import { startImport } from "./import.js";
 import { startPanel, syncPanel } from "./panel.js";
 import { notice } from "./popup.js";
 import { modelReady, mountPresets } from "./presets.js";
@@ -74,6 +75,7 @@ document.addEventListener("visibilitychange", () => {
 });
 whenReady(modelReady);
 whenBack(() => open(openConversation()));
+startImport({ open: go, imported: refreshList });
 window.fireside.openConversation = openConversation;
 receive("any", { notice: ({ text, kind }) => notice(text, { kind }) });
 connect(Object.fromEntries(PARTS.map((part) => [part, mount(part)])));

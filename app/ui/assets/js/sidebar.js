@@ -3,8 +3,10 @@
 import { mountAccount } from "./account.js";
 import { receive, send } from "./bridge.js";
 import { h, icon, iconButton } from "./dom.js";
+import { openExport } from "./export.js";
 import { askedFor, isFor, mountFilters } from "./filters.js";
 import { t } from "./i18n.js";
+import { openImport } from "./import.js";
 import { askName, notice, openMenu } from "./popup.js";
 import { openTrash, whenTrashClosed } from "./trash.js";
 
@@ -20,16 +22,6 @@ let active = "";
 let open = () => {};
 let jump = () => {};
 let timer = null;
-
-const FORMATS = [
-  ["md", "Markdown"],
-  ["html", t("Web page")],
-  ["txt", t("Plain text")],
-  ["json", t("Everything (JSON)")],
-  ["llama.cpp", "llama.cpp"],
-  ["openai", t("OpenAI messages")],
-  ["sharegpt", "ShareGPT"],
-];
 
 const query = () => input.value.trim();
 
@@ -88,8 +80,9 @@ function drawFoot() {
     ? h("button.fs-button", { type: "button", onclick: () => showArchive(false) }, icon("left"), t("All chats"))
     : h("button.fs-button", { type: "button", onclick: () => showArchive(true) }, icon("archive"), t("Archive"));
   const bin = h("button.fs-button", { type: "button", onclick: openTrash }, icon("trash"), t("Trash"));
-  const all = iconButton("download", t("Export all chats"), () => openMenu(all, exports()));
-  foot.replaceChildren(turn, bin, all);
+  const bring = iconButton("upload", t("Import chats"), openImport);
+  const take = iconButton("download", t("Export chats"), () => openExport({ query: query(), listed: conversations }));
+  foot.replaceChildren(turn, bin, bring, take);
 }
 
 export function focusSearch() {
@@ -240,16 +233,12 @@ function menu(each, row, anchor, point) {
       { label: t("Tags…"), icon: "tag", action: () => editTags(each) },
       { label: t("Duplicate"), icon: "copy", action: () => change("duplicate", { id: each.id }) },
       { label: each.archived ? t("Unarchive") : t("Archive"), icon: "archive", action: () => archive(each) },
-      { label: t("Export…"), icon: "download", action: () => openMenu(anchor, exports(`/${encodeURIComponent(each.id)}`), point) },
+      { label: t("Export…"), icon: "download", action: () => openExport({ each, query: query(), listed: conversations }) },
       { label: t("Delete"), icon: "trash", danger: true, action: () => remove(each) },
     ],
     point,
   );
 }
-
-/** What a conversation, or with no `suffix` all of them, can be exported as. */
-const exports = (suffix = "") =>
-  FORMATS.map(([kind, label]) => ({ label, icon: "download", href: `/export/${kind}${suffix}` }));
 
 const change = (event, data) => send("sidebar", event, { ...data, query: query(), archived, filters: askedFor() });
 
