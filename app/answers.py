@@ -81,6 +81,12 @@ class Answers:
         return [each.live for each in answers if each.live.conversation_id == conversation_id and not each.live.done]
 
     @property
+    def running(self) -> set[str]:
+        """The conversations that are being answered."""
+        with self.lock:
+            return {answer.live.conversation_id for answer in self._answers.values() if not answer.live.done}
+
+    @property
     def idle(self) -> bool:
         """Whether no answer is under way."""
         with self.lock:

@@ -331,6 +331,11 @@ class Chats:
         """The run that is under way in a conversation."""
         return self._visible(self.answers.live_in(conversation_id))
 
+    @property
+    def running(self) -> set[str]:
+        """The conversations that are being answered; of others' too."""
+        return self.answers.running
+
     def close(self, timeout: float = 5.0) -> None:
         """Take no more messages, end the answers under way and save what there is, marked interrupted."""
         self.answers.close(timeout)

@@ -26,7 +26,8 @@ MAX_HEADER_BYTES = 32 * 1024
 ALLOWED_PATHS = re.compile(
     r"/"
     r"|/(?:fireside|assets|static)/[\w./-]+"
-    r"|/(?:theme\.css|favicon\.ico|status|health|models|login|logout|account|control|import)"
+    r"|/(?:theme\.css|favicon\.ico|status|health|models|login|logout|account|control|import|changes)"
+    r"|/conversations(?:/rows)?"
     r"|/stream/[\w-]+"
     r"|/inside(?:/[\w-]+){1,3}"
     r"|/export|/(?:export|left-out)/[a-z]+(?:[.-][a-z]+)?(?:/[\w,-]+)?"

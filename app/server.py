@@ -22,12 +22,14 @@ from app.accounts import Accounts, login_routes
 from app.accounts.control import control_route, controlled
 from app.api import Gate, api_router
 from app.backend import Backend
+from app.changes import Changes, changes_route
 from app.chats import Chats
 from app.guard import LOOPBACK_NAMES, Guard
 from app.incoming import import_route
 from app.inside.routes import inside_routes
 from app.kv import open_kv
 from app.library import ModelLibrary
+from app.list_routes import list_routes
 from app.listener import address_of, is_loopback, own_names, require_accounts
 from app.model_routes import model_routes
 from app.model_source import Source
@@ -56,6 +58,7 @@ def build_app(
     store: Store,
     chats: Chats,
     library: ModelLibrary,
+    changes: Changes,
     *,
     beyond_loopback: bool = False,
     names: Sequence[str] = (),
@@ -71,6 +74,8 @@ def build_app(
     app = FastAPI(title="Fireside", docs_url=None, redoc_url=None, openapi_url=None)
     workspaces = Workspaces(store, chats)
     app.include_router(stream_route(workspaces))
+    app.include_router(changes_route(workspaces, changes))
+    app.include_router(list_routes(workspaces))
     app.include_router(plain_routes(workspaces, models))
     app.include_router(model_routes(workspaces, library))
     app.include_router(login_routes(accounts, workspaces))
@@ -151,6 +156,7 @@ def serve(
         closing.callback(daily.stop)
         daily.start()
         chats = Chats(store, models)
+        changes = Changes(store, chats)
         closing.callback(chats.close, SAVE_SECONDS)
         closing.callback(Titles(store, models, chats.answers).close)
         closing.callback(Retention(store).stop)
@@ -163,6 +169,7 @@ def serve(
                 store,
                 chats,
                 library,
+                changes,
                 beyond_loopback=beyond,
                 names=(*names, *own_names()) if beyond else (),
                 secret=secret,
@@ -180,7 +187,11 @@ def serve(
                 # Some browsers keep their starter waiting.
                 threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
 
-        server = _Server(config, announce, lambda: chats.close(SAVE_SECONDS))
+        def finish() -> None:
+            chats.close(SAVE_SECONDS)
+            changes.close()
+
+        server = _Server(config, announce, finish)
         with server.signals():
             server.run(sockets=[listener])
         return 0 if server.started else 1

@@ -65,10 +65,13 @@ async def _events(store: Store, chats: Chats, message_id: str, position: int) ->
             break
         await asyncio.sleep(INTERVAL_SECONDS)
         quiet += INTERVAL_SECONDS
+    revision = store.revision(live.conversation_id) if live else 0
     message = await asyncio.to_thread(store.messages.get, message_id)
     [view] = await asyncio.to_thread(path_views, store, [message])
     memory = await asyncio.to_thread(_memory, chats, message.conversation_id)
-    yield _event("done", {**view, "conversation": message.conversation_id, "memory": memory}, position)
+    yield _event(
+        "done", {**view, "conversation": message.conversation_id, "revision": revision, "memory": memory}, position
+    )
 
 
 def _memory(chats: Chats, conversation_id: str) -> dict[str, Any] | None:

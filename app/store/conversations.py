@@ -82,6 +82,17 @@ class Conversations:
             raise NotFound("conversation", id)
         return Conversation.from_row(rows[0])
 
+    def some(self, ids: Iterable[str]) -> builtins.list[Conversation]:
+        """Those of these ids that are there, in their order; also some in the trash."""
+        asked = [storable(id) for id in ids]
+        with self._database.read() as db:
+            rows = db.query(
+                f"SELECT * FROM conversations WHERE id IN (SELECT value FROM json_each(?1)) AND {IS_OWNED}",
+                [json.dumps(asked), self._owner],
+            )
+            found = {row["id"]: Conversation.from_row(row) for row in rows}
+        return [found[id] for id in asked if id in found]
+
     def has(self, id: str) -> bool:
         """Whether `get` finds it."""
         try:
@@ -98,12 +109,14 @@ class Conversations:
         deleted: bool = False,
         archived: bool = False,
         filters: Filters | None = None,
+        skip: int = 0,
     ) -> builtins.list[Conversation]:
         """Pinned ones first, then the most recently used; those in the trash or the archive only if asked for.
 
-        query: keep those whose title contains it, or that have a message with all its words among the newest
-        2,000 such messages (a word that is in every message must not make the list slow). filters: of the
-        conversation, and of its messages with the words; titles do not count where messages are asked for.
+        skip: how many of the first to leave out. query: keep those whose title contains it, or that have a message
+        with all its words among the newest 2,000 such messages (a word that is in every message must not make the list
+        slow). filters: of the conversation, and of its messages with the words; titles do not count where messages are
+        asked for.
         """
         filters = replace(filters or Filters(), owner=self._owner or "")
         conditions, values = filters.of_conversations()
@@ -123,8 +136,8 @@ class Conversations:
         with self._database.read() as db:
             rows = db.query(
                 f"""SELECT * FROM conversations WHERE TRUE {conditions}
-                    ORDER BY pinned DESC, updated_at DESC, id DESC LIMIT :limit""",
-                values | {"limit": limit},
+                    ORDER BY pinned DESC, updated_at DESC, id DESC LIMIT :limit OFFSET :skip""",
+                values | {"limit": limit, "skip": skip},
             )
             return [Conversation.from_row(row) for row in rows]
 

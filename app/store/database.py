@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import sqlite_utils
 
+from app.store.changes import note_changes, take_changes
 from app.store.errors import DatabaseDamaged, HomeNotWritable, StoreError, translated
 from app.store.migrations import migrations
 
@@ -33,6 +35,10 @@ class Database:
 
     def __init__(self, path: Path, *, reindex: bool = False, on_damage: Callable[[], None] = lambda: None) -> None:
         self.path = path
+        # How often each conversation was changed since the start.
+        self.revisions: Counter[str] = Counter()
+        # Called with the ids of the conversations that a transaction has changed, on its thread; must not take long.
+        self.changed: list[Callable[[set[str]], None]] = []
         self._on_damage = on_damage
         self._lock = threading.RLock()
         self._owner: int | None = None
@@ -75,12 +81,17 @@ class Database:
                 self._writer.conn.execute("BEGIN IMMEDIATE")
                 try:
                     yield self._writer
+                    ids = take_changes(self._writer.conn)
                     self._writer.conn.execute("COMMIT")
+                    self.revisions.update(ids)
                 except BaseException:
                     self._writer.rollback()
                     raise
             finally:
                 self._owner = None
+            if ids:
+                for callback in self.changed:
+                    callback(ids)
 
     @contextmanager
     def read(self) -> Iterator[sqlite_utils.Database]:
@@ -150,6 +161,7 @@ class Database:
             for name in self._writer.table_names(fts5=True):
                 connection.execute(f"INSERT INTO {name} ({name}) VALUES ('rebuild')")
             connection.commit()
+        note_changes(connection)
 
     def _borrow(self) -> sqlite_utils.Database:
         with self._readers_lock:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from copy import copy
 from pathlib import Path
@@ -130,6 +130,14 @@ class Store:
         self.presets = Presets(database, ids, owner)
         self.keys = Keys(database, ids, owner)
         self.trash = Trash(database, owner)
+
+    def revision(self, conversation_id: str) -> int:
+        """Grows whenever what was read of a conversation is outdated; counts from the start of this process."""
+        return self._database.revisions[conversation_id]
+
+    def when_changed(self, callback: Callable[[set[str]], None]) -> None:
+        """Call back with the ids of the conversations that a transaction has changed; it must not take long."""
+        self._database.changed.append(callback)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:

@@ -25,12 +25,12 @@ MODEL_SIGNALS = ("retry_model", "hurry_switch", "keep_model")
 
 def transcript() -> gr.HTML:
     """The conversation: show, append; everything a message's toolbar asks for."""
-    return _island("transcript", "open", "ask", "retry", *MESSAGE_EVENTS)
+    return _island("transcript", "open", "sync", "ask", "retry", *MESSAGE_EVENTS)
 
 
 def sidebar() -> gr.HTML:
     """Brand, search and the list of conversations."""
-    return _island("sidebar", "search", *LIST_EVENTS)
+    return _island("sidebar", *LIST_EVENTS)
 
 
 def topbar() -> gr.HTML:

@@ -36,9 +36,8 @@ class Handlers:
         self.message = MessageHandlers(store, chats, self.sequence, self.show)
 
     def load(self, requested_id: str) -> list[Any]:
-        """Everything the page shows at first: transcript, list, drawer."""
-        shown, *drawer = self.open(requested_id)
-        return [shown, self.list.list(), *drawer]
+        """What the page shows at first beside the list: transcript, drawer."""
+        return self.open(requested_id)
 
     def open(self, requested_id: str) -> list[Any]:
         """Show a conversation, or a new one for "" and for one that is gone: transcript, drawer."""
@@ -50,6 +49,13 @@ class Handlers:
                 notice = t("This chat is not here any more.")
         return [self.show(conversation, notice=notice), *self.preset.form(conversation)]
 
+    def sync(self, event: gr.EventData) -> Any:
+        """A conversation that the page shows already and that was changed elsewhere; the transcript."""
+        try:
+            return self.show(self._present(text_of(event, "id")))
+        except NotFound:
+            return gr.skip()
+
     def show(
         self, shown: Conversation | str | None, *, notice: str = "", focus: str = "", undo: str = "", done: str = ""
     ) -> dict[str, Any]:
@@ -59,10 +65,12 @@ class Handlers:
         and done: what that was.
         """
         conversation = self._present(shown) if isinstance(shown, str) else shown
+        revision = self.store.revision(conversation.id) if conversation else 0
         path = self.store.messages.path(conversation.id) if conversation else []
         return self.sequence.stamp(
             "show",
             conversation=conversation.id if conversation else "",
+            revision=revision,
             title=conversation.title if conversation else "",
             messages=path_views(self.store, path),
             memory=memory_view(self.chats.context_of(conversation.id, path)) if conversation else None,
@@ -75,9 +83,9 @@ class Handlers:
     def open_event(self, event: gr.EventData) -> list[Any]:
         return self.open(text_of(event, "id"))
 
-    @refusable(outputs=3, notice=1)
+    @refusable(outputs=2, notice=1)
     def send(self, conversation_id: str, text: str, *form: Any) -> list[Any]:
-        """Send a message: text box, transcript, list. What is refused stays in the box."""
+        """Send a message: text box, transcript. What is refused stays in the box."""
         read = self.preset.read(*form)
         if conversation_id:
             conversation = self._present(conversation_id)
@@ -92,19 +100,21 @@ class Handlers:
                 preset_id=read.preset_id,
                 context_policy=read.context_policy,
             )
+        revision = self.store.revision(sent.conversation_id)
         answer = self.store.messages.get(sent.message_id)
         pair = [self.store.messages.get(str(answer.parent_id)), answer]
         appended = self.sequence.stamp(
             "append",
             conversation=sent.conversation_id,
+            revision=revision,
             parent=pair[0].parent_id,
             messages=path_views(self.store, pair),
         )
-        return ["", appended, self.list.list()]
+        return ["", appended]
 
-    def ask(self, event: gr.EventData, conversation_id: str, *form: Any) -> list[Any]:
+    def ask(self, event: gr.EventData, conversation_id: str, *form: Any) -> Any:
         """Send a starter prompt; as `send`, without the text box."""
-        return self.send(conversation_id, text_of(event, "text"), *form)[1:]
+        return self.send(conversation_id, text_of(event, "text"), *form)[1]
 
     @refusable(outputs=1, notice=0)
     def retry(self, event: gr.EventData, conversation_id: str, *form: Any) -> dict[str, Any]:

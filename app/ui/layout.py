@@ -68,7 +68,7 @@ def build_page(workspaces: Workspaces, library: ModelLibrary) -> gr.Blocks:
                 drawer = build_drawer()
         # Holds the place of the open conversation's id among the inputs.
         open_id = gr.Textbox("", visible="hidden", elem_id="fs-open", label="Open conversation")
-        _wire_chat(page, handlers, open_id, box, messages, conversations, drawer)
+        _wire_chat(page, handlers, open_id, box, messages, drawer)
         _wire_list(handlers, conversations)
         _wire_drawer(handlers, open_id, messages, drawer)
         _wire_models(handlers, model)
@@ -115,14 +115,14 @@ def _wire_chat(
     open_id: gr.Textbox,
     box: gr.Textbox,
     messages: gr.HTML,
-    conversations: gr.HTML,
     drawer: Drawer,
 ) -> None:
     requested = "() => [new URLSearchParams(location.search).get('c') || '']"
-    page.load(handlers.load, open_id, [messages, conversations, drawer.buttons, *drawer.form], js=requested, **QUIET)
+    page.load(handlers.load, open_id, [messages, drawer.buttons, *drawer.form], js=requested, **QUIET)
     messages.open(handlers.open_event, None, [messages, drawer.buttons, *drawer.form], **LAST)
-    box.submit(handlers.send, [open_id, box, *drawer.form], [box, messages, conversations], **HERE, **QUIET)
-    messages.ask(handlers.ask, [open_id, *drawer.form], [messages, conversations], **HERE, **QUIET)
+    messages.sync(handlers.sync, None, messages, **LAST)
+    box.submit(handlers.send, [open_id, box, *drawer.form], [box, messages], **HERE, **QUIET)
+    messages.ask(handlers.ask, [open_id, *drawer.form], messages, **HERE, **QUIET)
     messages.retry(handlers.retry, [open_id, *drawer.form], messages, **HERE, **QUIET)
     for name in MESSAGE_EVENTS:
         getattr(messages, name)(getattr(handlers.message, name), None, messages, **QUIET)
@@ -132,7 +132,6 @@ def _wire_chat(
 def _wire_list(handlers: Any, conversations: gr.HTML) -> None:
     for name in LIST_EVENTS:
         getattr(conversations, name)(getattr(handlers.list, name), None, conversations, **EACH)
-    conversations.search(handlers.list.search, None, conversations, **LAST)
 
 
 def _wire_models(handlers: Any, model: gr.HTML) -> None:

@@ -61,7 +61,10 @@ class PresetHandlers:
         preset = find_preset(self.store, conversation.preset_id if conversation else preset_id)
         event = self.store.events.latest(conversation.id, CONFIGURE) if conversation else None
         view = layers_view(self.store, preset, self.chats.recommendation(), event.id if event else "")
-        return self.sequence.stamp("layers", ignored=[told(line) for line in self.chats.ignored_advice()], **view)
+        revision = self.store.revision(conversation.id) if conversation else 0
+        return self.sequence.stamp(
+            "layers", revision=revision, ignored=[told(line) for line in self.chats.ignored_advice()], **view
+        )
 
     def form(self, conversation: Conversation | None) -> list[Any]:
         """The whole drawer: where values come from, then preset, system prompt, policy, settings."""

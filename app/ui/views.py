@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from app.chats import can_continue
+from app.chats import Chats, can_continue
 from app.context import Sight
 from app.live import THOUGHT_MS
 from app.store import Conversation, Hit, Message, Store
@@ -92,8 +92,26 @@ def hit_view(hit: Hit) -> dict[str, Any]:
     }
 
 
+def row_views(store: Store, chats: Chats, ids: Sequence[str]) -> list[dict[str, Any]]:
+    """Rows of the list in the order of `ids`, without those that are not there.
+
+    The browser sorts them under their days, which depend on the user's time zone.
+    """
+    # Before the rows are read, so that what changes in between is not taken for known.
+    revisions = {id: store.revision(id) for id in ids}
+    tags, running = store.conversations.tags_of(list(ids)), chats.running
+    rows = []
+    for conversation in store.conversations.some(ids):
+        id = conversation.id
+        rows.append(
+            conversation_view(conversation, tags.get(id, ()))
+            | {"running": id in running, "revision": revisions[id], "deleted": conversation.deleted_at is not None}
+        )
+    return rows
+
+
 def conversation_view(conversation: Conversation, tags: Sequence[str] = ()) -> dict[str, Any]:
-    """A row of the list; the browser sorts it under its day, which depends on the user's time zone."""
+    """What tells a conversation from others."""
     return {
         "id": conversation.id,
         "title": conversation.title or t("New chat"),

@@ -89,6 +89,7 @@ BY_ID: dict[str, Callable[[Store, Things], Any]] = {
 # Those that find nothing of another's; with what they give for what is not there.
 EMPTY: dict[str, tuple[Callable[[Store, Things], Any], Any]] = {
     "conversations.has": (lambda own, their: own.conversations.has(their.conversation), False),
+    "conversations.some": (lambda own, their: own.conversations.some([their.conversation]), []),
     "conversations.list": (lambda own, their: own.conversations.list(), []),
     "conversations.list by a search": (lambda own, their: own.conversations.list(query="oak"), []),
     "conversations.list by a tag": (lambda own, their: own.conversations.list(filters=Filters(tag="trees")), []),

@@ -16,6 +16,7 @@ from fastapi.routing import APIRoute
 from starlette.testclient import TestClient
 
 from app.accounts import COOKIE
+from app.changes import Changes
 from app.chats import Chats
 from app.fake import ScriptedBackend
 from app.library import ModelLibrary
@@ -81,7 +82,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         models.backend(timeout=LIMIT_SECONDS)
         chats = Chats(store, models)
         library = ModelLibrary(models, home)
-        guarded: Any = build_app(store, chats, library)
+        guarded: Any = build_app(store, chats, library, Changes(store, chats))
         inner = guarded
         while not isinstance(inner, FastAPI):
             inner = inner._app

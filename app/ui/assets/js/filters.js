@@ -22,12 +22,6 @@ const utc = (day, later) => {
   return new Date(year, month - 1, date + later).toISOString().replace("Z", "+00:00");
 };
 
-/** Whether a list was made with these filters. */
-export const isFor = (made) => {
-  const asked = askedFor();
-  return Object.entries(made).every(([name, value]) => (asked[name] ?? "") === (value ?? ""));
-};
-
 /** The button beside the search box and the chips below it; open: the id of the open conversation. */
 export function mountFilters(changed, open) {
   onChange = changed;
@@ -43,8 +37,8 @@ function set(fresh) {
   const words = {
     role: WHO[filters.role],
     model: filters.model,
-    since: `From ${filters.since}`,
-    until: `To ${filters.until}`,
+    since: t("From {day}", { day: filters.since }),
+    until: t("To {day}", { day: filters.until }),
     tag: `#${filters.tag}`,
     pinned: t("Pinned"),
     conversation_id: t("This chat"),

@@ -1,7 +1,10 @@
 // Puts the parts of the page together.
 
-import { connect, receive } from "./bridge.js";
+import { connect, receive, send } from "./bridge.js";
+import { followChanges, isOutdated } from "./changes.js";
+import { t } from "./i18n.js";
 import { startImport } from "./import.js";
+import { markActive, refresh, whenRow } from "./list.js";
 import { startPanel, syncPanel } from "./panel.js";
 import { notice } from "./popup.js";
 import { modelReady, mountPresets } from "./presets.js";
@@ -15,7 +18,7 @@ import {
   toggleDrawer,
   toggleSidebar,
 } from "./shell.js";
-import { markActive, mountSidebar, refreshList } from "./sidebar.js";
+import { mountSidebar } from "./sidebar.js";
 import { mountTopbar, whenBack, whenReady } from "./topbar.js";
 import {
   jump,
@@ -24,15 +27,21 @@ import {
   open,
   openConversation,
   startConversation,
+  sync,
   whenOpened,
 } from "./transcript.js";
 
+// Long enough for what this tab itself has done to come back to it.
+const SETTLE_MS = 300;
 const PARTS = ["sidebar", "topbar", "transcript", "presets"];
 let mounted = 0;
 let opened = false;
 
+// Which conversation the user goes to; it is shown a moment later.
+let destination = null;
 const go = (id) => {
   closeOverlays();
+  destination = id;
   open(id);
 };
 const find = (id) => {
@@ -47,9 +56,17 @@ const create = () => {
   focusComposer();
 };
 
+const actions = { open: go, jump: find, create, close: closeOverlays, active: openConversation, removed };
+
+let removing = "";
+function removed(id) {
+  removing = id;
+  if (id === openConversation()) create();
+}
+
 function mount(part) {
   return (element) => {
-    if (part === "sidebar") mountSidebar(element, { open: go, jump: find, create, close: closeOverlays });
+    if (part === "sidebar") mountSidebar(element, actions);
     if (part === "topbar") mountTopbar(element, { toggleSidebar, openAppearance, toggleDrawer });
     if (part === "transcript") mountTranscript(element);
     if (part === "presets") mountPresets(element);
@@ -61,21 +78,49 @@ function mount(part) {
 }
 
 whenOpened((id, title, moved) => {
+  if (id === destination) destination = null;
   markActive(id);
+  if (moved && !id) document.title = "Fireside";
+  else if (title) document.title = `${title} · Fireside`;
   if (!opened && id !== addressed()) history.replaceState(null, "", id ? `/?c=${encodeURIComponent(id)}` : "/");
   opened = true;
   if (moved) setAddress(id);
   syncPanel();
 });
-// Another tab may have changed things meanwhile.
+let settling = null;
+whenRow((row) => {
+  document.title = row.title && !row.gone ? `${row.title} · Fireside` : "Fireside";
+  clearTimeout(settling);
+  settling = setTimeout(() => {
+    if (row.id !== openConversation() || (destination ?? row.id) !== row.id) return;
+    if (row.gone) lose(row.id);
+    else if (isOutdated(row)) (document.hasFocus() ? sync : open)(row.id);
+  }, SETTLE_MS);
+});
+
+/** The open conversation was deleted, and not here. */
+function lose(id) {
+  if (id === removing) return;
+  startConversation();
+  open("");
+  notice(t("This chat was deleted in another tab. What you typed is still here."), {
+    kind: "error",
+    action: () => send("sidebar", "restore", { id }),
+    label: t("Undo"),
+    seconds: Infinity,
+  });
+}
+
 document.addEventListener("visibilitychange", () => {
-  if (document.hidden || !opened) return;
-  refreshList();
-  if (openConversation()) open(openConversation());
+  if (!document.hidden && opened) markActive(openConversation());
 });
 whenReady(modelReady);
-whenBack(() => open(openConversation()));
-startImport({ open: go, imported: refreshList });
+whenBack(() => {
+  refresh(null);
+  open(openConversation());
+});
 window.fireside.openConversation = openConversation;
+startImport({ open: go, imported: () => refresh(null) });
 receive("any", { notice: ({ text, kind }) => notice(text, { kind }) });
+followChanges(refresh);
 connect(Object.fromEntries(PARTS.map((part) => [part, mount(part)])));

@@ -1,6 +1,7 @@
 // The settings' presets, and where each value in the drawer comes from.
 
 import { receive, send } from "./bridge.js";
+import { noteRevision } from "./changes.js";
 import { h, icon, iconButton } from "./dom.js";
 import { t } from "./i18n.js";
 import { askName, notice, openMenu } from "./popup.js";
@@ -94,6 +95,7 @@ function mark() {
 
 function show(message) {
   layers = message;
+  noteRevision(message.conversation, message.revision);
   undo.disabled = !layers.undo;
   ignored.hidden = !layers.ignored.length;
   ignored.replaceChildren(...layers.ignored.map((line) => h("li", {}, t("The model's advice is not followed: {line}", { line }))));

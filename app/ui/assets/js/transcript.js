@@ -1,13 +1,13 @@
 // The open conversation: its rows, the answer in the making, and the empty state.
 
 import { receive, send } from "./bridge.js";
+import { noteRevision } from "./changes.js";
 import { h, iconButton } from "./dom.js";
 import { t } from "./i18n.js";
 import { MessageRow } from "./message.js";
 import { syncPanel } from "./panel.js";
 import { notice } from "./popup.js";
 import { addressed } from "./shell.js";
-import { refreshList } from "./sidebar.js";
 import { follow } from "./stream.js";
 import { lookAgain, showFigures } from "./topbar.js";
 
@@ -18,7 +18,6 @@ const STARTERS = [
   [t("Say it better"), t("Make this sentence friendlier: Send me the report today.")],
 ];
 const NEAR_BOTTOM = 60;
-const TITLE_MS = [1_500, 4_000, 12_000];
 
 let scroller, log, polite, empty, down;
 let rows = [];
@@ -53,8 +52,11 @@ export function whenOpened(callback) {
 /** Ask Python for a conversation ("" for a new one). */
 export const open = (id) => send("transcript", "open", { id });
 
+/** Bring what is shown in line with what was changed elsewhere. */
+export const sync = (id) => send("transcript", "sync", { id });
+
 /** Show a new conversation at once; what is sent from now on belongs to it, however late Python's answer is. */
-export const startConversation = () => show({ conversation: "", title: "", messages: [] });
+export const startConversation = () => show({ conversation: "", revision: 0, title: "", messages: [] });
 
 export function mountTranscript(element) {
   log = h("div.fs-log", { role: "log", "aria-live": "off", "aria-label": t("Conversation") });
@@ -91,9 +93,10 @@ function emptyState() {
 const nearBottom = () => scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight < NEAR_BOTTOM;
 const toBottom = (behavior) => scroller.scrollTo({ top: scroller.scrollHeight, behavior });
 
-function show({ conversation: id, title, messages, memory = null, notice: words, focus, undo, done }) {
+function show({ conversation: id, revision, title, messages, memory = null, notice: words, focus, undo, done }) {
   const moved = id !== conversation;
   conversation = id;
+  noteRevision(id, revision);
   const known = new Map(rows.map((row) => [row.message.id, row]));
   rows = messages.map((message) => {
     const row = known.get(message.id);
@@ -113,7 +116,7 @@ function show({ conversation: id, title, messages, memory = null, notice: words,
   onOpen(id, title, moved);
 }
 
-function append({ conversation: id, parent, messages }) {
+function append({ conversation: id, revision, parent, messages }) {
   // The user may have gone elsewhere meanwhile, or another tab may have gone on: ask for what is true, as this
   // is not the place for what came.
   const last = rows.at(-1)?.message.id ?? null;
@@ -123,6 +126,7 @@ function append({ conversation: id, parent, messages }) {
   }
   const moved = id !== conversation;
   conversation = id;
+  noteRevision(id, revision);
   for (const message of messages) {
     const row = new MessageRow(message, actions);
     rows.push(row);
@@ -183,8 +187,9 @@ function followRow(row) {
       row.grow(piece, phase, thoughts);
       if (phase === "decode") showFigures(stats);
     },
-    done({ conversation: _, memory, ...message }) {
+    done({ conversation: id, revision, memory, ...message }) {
       endStream = null;
+      noteRevision(id, revision);
       warn(null);
       row.element.classList.remove("fs-lost");
       row.show(message);
@@ -192,9 +197,6 @@ function followRow(row) {
       remember(memory);
       syncPanel();
       polite.textContent = message.status === "error" ? t("The answer failed") : t("Answer finished");
-      refreshList();
-      // The model writes the title once it has nothing else to do.
-      if (rows.length <= 2) for (const wait of TITLE_MS) setTimeout(refreshList, wait);
     },
     lost() {
       row.element.classList.add("fs-lost");

@@ -17,7 +17,7 @@ function show({ conversations, messages, days }) {
   const rows = [
     ...conversations.map((each) =>
       row(each.title, t("Chat"), [
-        [t("Restore"), () => { ask("restore", { id: each.id, query: "" }); openTrash(); }],
+        [t("Restore"), () => { ask("restore", { id: each.id }); openTrash(); }],
         [t("Erase"), (button) => sure(button, () => ask("erase", { id: each.id }))],
       ]),
     ),

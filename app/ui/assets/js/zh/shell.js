@@ -6,6 +6,7 @@ export const CHINESE = {
   "Light theme": "浅色主题",
   "System's theme": "跟随系统主题",
   "Theme and language": "主题和语言",
+  "This chat was deleted in another tab. What you typed is still here.": "此对话已在另一个标签页中删除。您输入的内容仍在这里。",
   "Toggle sidebar": "显示或隐藏侧边栏",
   "ctx": "上下文",
   "{used} of {context} tokens of context used": "上下文已用 {used} / {context} 个词元",

@@ -24,6 +24,7 @@ export const CHINESE = {
   "Export…": "导出…",
   "Filter the search": "筛选搜索",
   "From": "从",
+  "From {day}": "从 {day}",
   "Message of “{title}”": "“{title}”中的消息",
   "Messages": "消息",
   "New chat": "新对话",
@@ -49,6 +50,7 @@ export const CHINESE = {
   "The trash is empty.": "回收站是空的。",
   "This chat": "此对话",
   "To": "到",
+  "To {day}": "到 {day}",
   "Today": "今天",
   "Trash": "回收站",
   "Type the words to look for in messages.": "请输入要在消息中查找的词。",
@@ -59,5 +61,7 @@ export const CHINESE = {
   "Written by": "作者",
   "Yesterday": "昨天",
   "Your chats will be listed here.": "您的对话会列在这里。",
+  "being answered": "正在回答",
+  "new answer": "有新回答",
   "{count} messages of “{title}”": "“{title}”中的 {count} 条消息",
 };
