@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from app.errors import AppError
 
-MAX_CHARACTERS = 1_000_000
+# A pasted megabyte, its name and its fences.
+MAX_CHARACTERS = 1_100_000
 
 
 class ChatError(AppError):

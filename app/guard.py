@@ -14,7 +14,7 @@ from app.workspace import Person
 
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-# A message has at most 1,000,000 characters; refusing one politely takes reading it.
+# A message has at most 1,100,000 characters; refusing one politely takes reading it.
 MAX_BODY_BYTES = 16 * 1024 * 1024
 # A file to be imported goes to the disk as it comes.
 MAX_IMPORT_BYTES = 8 * 1024 * 1024 * 1024
@@ -26,7 +26,7 @@ MAX_HEADER_BYTES = 32 * 1024
 ALLOWED_PATHS = re.compile(
     r"/"
     r"|/(?:fireside|assets|static)/[\w./-]+"
-    r"|/(?:theme\.css|favicon\.ico|status|health|models|login|logout|account|control|import|changes)"
+    r"|/(?:theme\.css|favicon\.ico|status|health|models|login|logout|account|control|import|changes|tokens)"
     r"|/conversations(?:/rows)?"
     r"|/stream/[\w-]+"
     r"|/inside(?:/[\w-]+){1,3}"

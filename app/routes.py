@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from urllib.parse import quote
 
@@ -9,18 +10,25 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
+from app.chat_errors import MAX_CHARACTERS, MessageTooLong
+from app.context import count_tokens
+from app.errors import AppError
 from app.models import Models
 from app.store import NotFound
 from app.transfer import preset_file
 from app.transfer.names import file_name
 from app.ui.model_views import state_view
 from app.workspace import Workspaces
+from engine import EngineError
 
 NO_STORE = {"Cache-Control": "no-store"}
 
 
 def plain_routes(workspaces: Workspaces, models: Models) -> APIRouter:
-    """GET /status, /health and /presets/{preset_id}.json."""
+    """GET /status, /health and /presets/{preset_id}.json, POST /tokens.
+
+    The last takes a text, and tells how many `tokens` the model's tokenizer makes of it.
+    """
     router = APIRouter()
 
     @router.get("/status")
@@ -32,6 +40,18 @@ def plain_routes(workspaces: Workspaces, models: Models) -> APIRouter:
         state = models.state
         code = 200 if state.status == "ready" else 503
         return JSONResponse({"status": state.status, "message": state.message}, code, headers=NO_STORE)
+
+    @router.post("/tokens")
+    async def tokens(request: Request) -> Response:
+        workspaces.of(request)
+        text = (await request.body()).decode("utf-8", "replace")
+        if len(text) > MAX_CHARACTERS:
+            return JSONResponse({"error": str(MessageTooLong(len(text)))}, 413, headers=NO_STORE)
+        try:
+            counted = await asyncio.to_thread(lambda: count_tokens(models.backend(timeout=0), text))
+        except (AppError, EngineError) as error:
+            return JSONResponse({"error": str(error)}, 503, headers=NO_STORE)
+        return JSONResponse({"tokens": counted}, headers=NO_STORE)
 
     @router.get("/presets/{preset_id}.json")
     def export_preset(preset_id: str, request: Request) -> Response:

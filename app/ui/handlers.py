@@ -83,9 +83,13 @@ class Handlers:
     def open_event(self, event: gr.EventData) -> list[Any]:
         return self.open(text_of(event, "id"))
 
-    @refusable(outputs=2, notice=1)
-    def send(self, conversation_id: str, text: str, *form: Any) -> list[Any]:
-        """Send a message: text box, transcript. What is refused stays in the box."""
+    @refusable(outputs=1, notice=0)
+    def ask(self, event: gr.EventData, conversation_id: str, *form: Any) -> dict[str, Any]:
+        """Send a message; the transcript. What is refused stays in the page's box.
+
+        The answer names the event's `nonce`, so that the page knows which of its messages was taken.
+        """
+        text = text_of(event, "text")
         read = self.preset.read(*form)
         if conversation_id:
             conversation = self._present(conversation_id)
@@ -103,18 +107,14 @@ class Handlers:
         revision = self.store.revision(sent.conversation_id)
         answer = self.store.messages.get(sent.message_id)
         pair = [self.store.messages.get(str(answer.parent_id)), answer]
-        appended = self.sequence.stamp(
+        return self.sequence.stamp(
             "append",
             conversation=sent.conversation_id,
             revision=revision,
             parent=pair[0].parent_id,
             messages=path_views(self.store, pair),
+            nonce=text_of(event, "nonce")[:64],
         )
-        return ["", appended]
-
-    def ask(self, event: gr.EventData, conversation_id: str, *form: Any) -> Any:
-        """Send a starter prompt; as `send`, without the text box."""
-        return self.send(conversation_id, text_of(event, "text"), *form)[1]
 
     @refusable(outputs=1, notice=0)
     def retry(self, event: gr.EventData, conversation_id: str, *form: Any) -> dict[str, Any]:

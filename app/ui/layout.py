@@ -95,7 +95,8 @@ def mount_page(app: FastAPI, page: gr.Blocks) -> FastAPI:
 
 
 def _message_box() -> gr.Textbox:
-    # Both buttons are always there; the stylesheet shows the one that applies.
+    # Both buttons are always there; the stylesheet shows the one that applies. What is sent goes through
+    # assets/js/composer.js, which adds files, and knows what was taken.
     return gr.Textbox(
         label=label("Message"),
         show_label=False,
@@ -105,6 +106,7 @@ def _message_box() -> gr.Textbox:
         max_lines=9,
         submit_btn=label("Send"),
         stop_btn=label("Stop"),
+        interactive=True,
         elem_id="fs-composer",
     )
 
@@ -121,8 +123,7 @@ def _wire_chat(
     page.load(handlers.load, open_id, [messages, drawer.buttons, *drawer.form], js=requested, **QUIET)
     messages.open(handlers.open_event, None, [messages, drawer.buttons, *drawer.form], **LAST)
     messages.sync(handlers.sync, None, messages, **LAST)
-    box.submit(handlers.send, [open_id, box, *drawer.form], [box, messages], **HERE, **QUIET)
-    messages.ask(handlers.ask, [open_id, *drawer.form], messages, **HERE, **QUIET)
+    messages.ask(handlers.ask, [open_id, *drawer.form], messages, **HERE, **EACH)
     messages.retry(handlers.retry, [open_id, *drawer.form], messages, **HERE, **QUIET)
     for name in MESSAGE_EVENTS:
         getattr(messages, name)(getattr(handlers.message, name), None, messages, **QUIET)

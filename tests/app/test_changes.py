@@ -63,7 +63,7 @@ def test_what_is_undone_or_only_grows_is_not_told(store: Store, told: list[set[s
     message = store.messages.add(id, parent_id=None, role="assistant", status="streaming")
     told.clear()
     store.messages.update(message.id, content="longer and longer", status="streaming")
-    with pytest.raises(NotFound), store.transaction():
+    with pytest.raises(NotFound), store.transaction():  # noqa: PT012 (what is rolled back)
         store.conversations.rename(id, "never")
         store.conversations.get("nothing")
     store.conversations.list()

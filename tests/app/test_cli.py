@@ -74,7 +74,7 @@ def test_wrong_usage_is_one_line_and_code_2(arguments: list[str], words: str) ->
 
 
 def test_a_prompt_of_two_megabytes_is_refused() -> None:
-    assert_refused(fireside("ask", "-", stdin="word " * 400_000), 2, "1,000,000")
+    assert_refused(fireside("ask", "-", stdin="word " * 400_000), 2, "1,100,000")
 
 
 def test_a_text_file_named_gguf_is_refused(tmp_path: Path) -> None:

@@ -120,11 +120,6 @@ def test_refused_messages_stay_in_the_box(shared: Server, open_page: Open) -> No
     ask(page, large)
     expect(page.get_by_role("alert").filter(has_text="2,000,000 characters")).to_be_visible()
     assert message_box(page).input_value() == large
-    ask(page, "a long one")
-    expect(answers(page)).to_contain_text("word1")
-    ask(page, "too early")
-    expect(page.get_by_role("alert").filter(has_text="still being answered")).to_be_visible()
-    expect(message_box(page)).to_have_value("too early")
 
 
 def test_an_overlong_prompt_is_kept_with_its_error(shared: Server, open_page: Open) -> None:

@@ -3,6 +3,8 @@
 import { h } from "./dom.js";
 import { t } from "./i18n.js";
 
+const PATIENCE_MS = 2_000;
+
 /** Put a text box in place of `body` until it is sent or given up; `save(text)` gets what was written. */
 export function editInPlace(body, text, action, save) {
   const row = body.closest(".fs-turn");
@@ -13,11 +15,16 @@ export function editInPlace(body, text, action, save) {
     editor.remove();
     row.classList.remove("fs-editing");
   };
+  // The box stays until the message that was made of it takes its place: what is refused must not be lost.
   const send = () => {
-    const written = area.value;
-    end();
-    if (written !== text) save(written);
+    if (area.value === text) end();
+    else if (!go.disabled) {
+      go.disabled = true;
+      setTimeout(() => (go.disabled = false), PATIENCE_MS);
+      save(area.value);
+    }
   };
+  const go = h("button.fs-button.fs-primary", { type: "button", onclick: send, title: "Ctrl+Enter" }, action);
   const editor = h(
     "div.fs-editor",
     {},
@@ -27,7 +34,7 @@ export function editInPlace(body, text, action, save) {
       {},
       h("span.fs-editor-hint", {}, t("The old version is kept")),
       h("button.fs-button", { type: "button", onclick: end }, t("Cancel")),
-      h("button.fs-button.fs-primary", { type: "button", onclick: send, title: "Ctrl+Enter" }, action),
+      go,
     ),
   );
   const grow = () => {

@@ -2,6 +2,7 @@
 
 import { connect, receive, send } from "./bridge.js";
 import { followChanges, isOutdated } from "./changes.js";
+import { conversationSettled, messageRefused, messageSent, startComposer } from "./composer.js";
 import { t } from "./i18n.js";
 import { startImport } from "./import.js";
 import { markActive, refresh, whenRow } from "./list.js";
@@ -21,6 +22,7 @@ import {
 import { mountSidebar } from "./sidebar.js";
 import { mountTopbar, whenBack, whenReady } from "./topbar.js";
 import {
+  editLast,
   jump,
   messageOf,
   mountTranscript,
@@ -29,6 +31,8 @@ import {
   startConversation,
   sync,
   whenOpened,
+  whenSent,
+  whenSettled,
 } from "./transcript.js";
 
 // Long enough for what this tab itself has done to come back to it.
@@ -36,6 +40,7 @@ const SETTLE_MS = 300;
 const PARTS = ["sidebar", "topbar", "transcript", "presets"];
 let mounted = 0;
 let opened = false;
+let settled = null;
 
 // Which conversation the user goes to; it is shown a moment later.
 let destination = null;
@@ -72,6 +77,8 @@ function mount(part) {
     if (part === "presets") mountPresets(element);
     if (++mounted < PARTS.length) return;
     startPanel(messageOf);
+    startComposer(editLast);
+    if (settled) conversationSettled(...settled);
     startShell({ create, open: visit });
     if (opened) syncPanel();
   };
@@ -121,6 +128,17 @@ whenBack(() => {
 });
 window.fireside.openConversation = openConversation;
 startImport({ open: go, imported: () => refresh(null) });
-receive("any", { notice: ({ text, kind }) => notice(text, { kind }) });
 followChanges(refresh);
+whenSent(messageSent);
+whenSettled((...latest) => {
+  settled = latest;
+  if (mounted === PARTS.length) conversationSettled(...latest);
+});
+receive("any", { notice: ({ text, kind }) => notice(text, { kind }) });
+receive("transcript", {
+  notice({ text, kind }) {
+    notice(text, { kind });
+    if (kind === "error") messageRefused();
+  },
+});
 connect(Object.fromEntries(PARTS.map((part) => [part, mount(part)])));

@@ -5,6 +5,7 @@ import hljs from "../vendor/highlightjs/highlight.js";
 import { Marked } from "../vendor/marked/marked.js";
 import { copyWith, h } from "./dom.js";
 import { t } from "./i18n.js";
+import { drawMath, mathExtensions } from "./math.js";
 
 const TAGS = (
   "a b blockquote br code del em h1 h2 h3 h4 h5 h6 hr i input li ol p pre s strong sub sup table tbody td th thead tr ul"
@@ -16,9 +17,9 @@ const LONGEST_HIGHLIGHT = 30_000;
 const purifier = DOMPurify(window);
 const PURIFY = {
   ALLOWED_TAGS: TAGS,
-  ALLOWED_ATTR: ["href", "title", "start", "align", "data-language", "type", "checked", "disabled"],
+  ALLOWED_ATTR: ["href", "title", "start", "align", "data-language", "data-math", "type", "checked", "disabled"],
   ALLOWED_URI_REGEXP: SAFE_LINK,
-  ADD_URI_SAFE_ATTR: ["title", "start", "align", "data-language", "type", "checked", "disabled"],
+  ADD_URI_SAFE_ATTR: ["title", "start", "align", "data-language", "data-math", "type", "checked", "disabled"],
   ALLOW_DATA_ATTR: false,
   ALLOW_ARIA_ATTR: false,
   RETURN_DOM_FRAGMENT: true,
@@ -40,6 +41,7 @@ const escape = (text) =>
 const marked = new Marked({
   gfm: true,
   breaks: true,
+  extensions: mathExtensions,
   renderer: {
     // HTML is shown as the text it is: dropping it would lose words silently.
     html: ({ text }) => (PLAIN_TAG.test(text.trim()) ? text : escape(text)),
@@ -49,6 +51,9 @@ const marked = new Marked({
       `<pre data-language="${escape((lang || "").trim().split(/\s/)[0])}"><code>${escape(text)}</code></pre>`,
   },
 });
+
+/** The text of a block, as tokens of marked. */
+export const lex = (text) => marked.lexer(text);
 
 function codeBlock(pre, finished) {
   const language = pre.dataset.language || "";
@@ -62,7 +67,7 @@ function codeBlock(pre, finished) {
     );
   }
   const copy = h("button.fs-code-copy", { type: "button", "aria-label": t("Copy code") }, t("Copy"));
-  copy.addEventListener("click", () => copyWith(copy, text));
+  copy.addEventListener("click", () => copyWith(copy, code.textContent));
   return h(
     "div.fs-code",
     {},
@@ -71,7 +76,8 @@ function codeBlock(pre, finished) {
   );
 }
 
-function fragmentOf(token, links, finished) {
+/** A block's elements, harmless; finished: no more of it will come, so its code is coloured. */
+export function fragmentOf(token, links, finished) {
   const tokens = [token];
   tokens.links = links;
   const fragment = purifier.sanitize(marked.parser(tokens), PURIFY);
@@ -81,46 +87,7 @@ function fragmentOf(token, links, finished) {
     table.replaceWith(frame);
     frame.append(table);
   }
+  drawMath(fragment);
   for (const link of fragment.querySelectorAll("a:not([href])")) link.replaceWith(...link.childNodes);
   return fragment;
-}
-
-/** Renders a growing Markdown text into an element; each update renders only the blocks that changed. */
-export class MarkdownView {
-  constructor(element) {
-    this.element = element;
-    this.blocks = []; // {raw, start, node, finished}
-    this.text = "";
-  }
-
-  /** Show the text. While it grows, blocks before the last two are taken as settled. */
-  update(text, finished) {
-    const grows = !finished && text.startsWith(this.text);
-    this.text = text;
-    // Re-reading only the end keeps the cost of a token independent of the length of the answer.
-    const kept = grows ? Math.max(0, this.blocks.length - 2) : 0;
-    const from = kept ? this.blocks[kept].start : 0;
-    const tokens = marked.lexer(text.slice(from));
-    let start = from;
-    let index = kept;
-    tokens.forEach((token, position) => {
-      const settled = finished || position < tokens.length - 1;
-      this.place(index++, { token, start, settled, links: tokens.links });
-      start += token.raw.length;
-    });
-    for (const block of this.blocks.splice(index)) block.node.remove();
-  }
-
-  place(index, { token, start, settled, links }) {
-    const old = this.blocks[index];
-    if (old && old.raw === token.raw && old.settled === settled) {
-      old.start = start;
-      return;
-    }
-    const node = h("div.fs-block");
-    if (token.type !== "space") node.append(fragmentOf(token, links, settled));
-    if (old) old.node.replaceWith(node);
-    else this.element.append(node);
-    this.blocks[index] = { raw: token.raw, start, settled, node };
-  }
 }

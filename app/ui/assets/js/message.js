@@ -1,10 +1,12 @@
 // One message of the transcript: a row that can be drawn, grown and finished.
 
+import { quote, unquote } from "./attachments.js";
 import { copyWith, h, icon, iconButton } from "./dom.js";
 import { editInPlace } from "./editor.js";
 import { figuresLine } from "./figures.js";
+import { MarkdownView } from "./growing.js";
 import { number, t } from "./i18n.js";
-import { MarkdownView } from "./markdown.js";
+import { Pace } from "./pace.js";
 import { hasPanel, openPanel } from "./panel.js";
 import { moreButton, versionSwitch } from "./toolbar.js";
 import { Thoughts } from "./thoughts.js";
@@ -16,6 +18,7 @@ const WAITING = {
   decode: t("Thinking"),
 };
 const LONG_QUESTION = 2_000;
+const LONG_FILE = 20_000;
 
 /** What is said below an answer that did not end by itself; "" for one that did. */
 function remark(message) {
@@ -23,6 +26,27 @@ function remark(message) {
   if (message.status === "interrupted" && !message.error) return t("Interrupted: Fireside was closed while this was being written.");
   if (message.finish_reason === "length") return t("Cut off: the limit of new tokens or the end of the context was reached.");
   return "";
+}
+
+/** Only the beginning of a very long text: laying all of it out would take seconds. */
+function showText(element, text, longest) {
+  if (text.length <= longest) {
+    element.textContent = text;
+    return;
+  }
+  const all = h("button.fs-link", { type: "button" }, t("Show all {count} characters", { count: number(text.length) }));
+  all.addEventListener("click", () => (element.textContent = text));
+  element.replaceChildren(`${text.slice(0, longest / 2)}…\n`, all);
+}
+
+/** A file that came along, folded. */
+function foldedFile({ name, text }) {
+  const size = t("{count} characters", { count: number(text.length) });
+  const content = h("pre.fs-file-text", { tabindex: "0", "aria-label": name });
+  const summary = h("summary", {}, icon("file"), h("span.fs-chip-name", {}, name), h("span.fs-chip-size", {}, size));
+  const element = h("details.fs-file", {}, summary, content);
+  element.addEventListener("toggle", () => content.textContent || showText(content, text, LONG_FILE));
+  return element;
 }
 
 export class MessageRow {
@@ -38,6 +62,7 @@ export class MessageRow {
     this.element.append(this.body, this.foot);
     if (!mine) {
       this.view = new MarkdownView(this.body);
+      this.pace = new Pace(() => this.streaming && this.view.update(this.text, false));
       this.thoughts = new Thoughts(this.body);
       this.waiting = h("div.fs-waiting", {}, h("span.fs-ember"), h("span.fs-waiting-words"));
     }
@@ -65,7 +90,7 @@ export class MessageRow {
           this.copyButton(t("Copy message")),
           // Shown where its answer is gone.
           iconButton("retry", t("Regenerate"), () => this.actions.retry(message.id), "button.fs-icon.fs-if-last"),
-          this.editButton(t("Send")),
+          this.editButton(),
           ...this.lookButton(),
           moreButton(message, this.actions),
         ),
@@ -89,15 +114,11 @@ export class MessageRow {
     this.foot.replaceChildren(...this.footer(message));
   }
 
-  /** Only the beginning of a very long question: laying all of it out would take seconds. */
-  showQuestion(text) {
-    if (text.length <= LONG_QUESTION) {
-      this.body.textContent = text;
-      return;
-    }
-    const all = h("button.fs-link", { type: "button" }, t("Show all {count} characters", { count: number(text.length) }));
-    all.addEventListener("click", () => (this.body.textContent = text));
-    this.body.replaceChildren(`${text.slice(0, LONG_QUESTION / 2)}…\n`, all);
+  showQuestion(content) {
+    const { text, files } = unquote(content);
+    const words = h("div.fs-words");
+    showText(words, text, LONG_QUESTION);
+    this.body.replaceChildren(...(text ? [words] : []), ...files.map(foldedFile));
   }
 
   /** Its text comes again from the first character. */
@@ -113,11 +134,7 @@ export class MessageRow {
     if (piece && this.thoughts.thinking) this.thoughts.finish();
     if (this.text || this.thoughts.text) this.waiting.remove();
     else this.say(phase);
-    if (this.frame || !piece) return;
-    this.frame = requestAnimationFrame(() => {
-      this.frame = null;
-      if (this.streaming) this.view.update(this.text, false);
-    });
+    if (piece) this.pace.request();
   }
 
   /** Words in place of text that is not there. */
@@ -151,7 +168,7 @@ export class MessageRow {
     tools.append(iconButton("retry", t("Regenerate"), () => this.actions.retry(message.id)));
     if (message.can_continue)
       tools.append(iconButton("forward", t("Continue"), () => this.actions.goOn(message.id), "button.fs-icon.fs-if-last"));
-    tools.append(this.editButton(t("Save")), ...this.lookButton(), moreButton(message, this.actions));
+    tools.append(this.editButton(), ...this.lookButton(), moreButton(message, this.actions));
     const figures = message.figures ? figuresLine(message.figures) : "";
     if (figures) {
       const look = (event) => openPanel(message.id, "figures", event.currentTarget);
@@ -161,10 +178,16 @@ export class MessageRow {
     return parts;
   }
 
-  editButton(action) {
-    const { id } = this.message;
-    const edit = () => editInPlace(this.body, this.message.content, action, (text) => this.actions.edit(id, text));
-    return iconButton("pencil", t("Edit"), edit);
+  editButton() {
+    return iconButton("pencil", t("Edit"), () => this.edit());
+  }
+
+  /** Write it anew in its place; the files that came along with it stay. */
+  edit() {
+    const { id, role, content } = this.message;
+    const { text, files } = role === "user" ? unquote(content) : { text: content, files: [] };
+    const action = role === "user" ? t("Send") : t("Save");
+    editInPlace(this.body, text, action, (written) => this.actions.edit(id, quote(written, files)));
   }
 
   /** The door to all there is to see of it. */

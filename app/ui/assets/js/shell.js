@@ -121,44 +121,14 @@ function nameControls() {
   }
 }
 
-const DRAFT = "fireside.draft";
-
-// Gradio reloads the page by itself when the server is back; what was typed must outlive that.
-addEventListener("pagehide", () => {
-  try {
-    sessionStorage.setItem(DRAFT, composer()?.value ?? "");
-  } catch {
-    // Too long for the browser's storage.
-  }
-});
-
-function takeDraft() {
-  try {
-    return sessionStorage.getItem(DRAFT) ?? "";
-  } catch {
-    return "";
-  }
-}
-
-/** Put text into the message box as if it were typed. */
-function type(text) {
-  composer().value = text;
-  composer().dispatchEvent(new Event("input", { bubbles: true }));
-}
-
 /** Keep their names right as Gradio draws the controls, and put the cursor into the message box once it is there. */
 function watchControls() {
-  let draft = takeDraft();
   let waiting = !narrow.matches; // A phone would open its keyboard over the page.
   const look = () => {
     nameControls();
     if (waiting && composer()) {
       waiting = false;
       focusComposer();
-    }
-    if (draft && composer()) {
-      if (!composer().value) type(draft);
-      draft = "";
     }
   };
   for (const id of ["fs-dock", "fs-drawer"]) {

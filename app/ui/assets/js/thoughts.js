@@ -1,8 +1,9 @@
 // What a reasoning model thought before its answer: a quiet line that opens.
 
 import { h } from "./dom.js";
+import { MarkdownView } from "./growing.js";
 import { t } from "./i18n.js";
-import { MarkdownView } from "./markdown.js";
+import { Pace } from "./pace.js";
 
 function duration(ms) {
   const seconds = Math.max(1, Math.round(ms / 1000));
@@ -17,6 +18,7 @@ export class Thoughts {
     this.content = h("div.fs-md.fs-thoughts-text");
     this.element = h("details.fs-thoughts", {}, h("summary", {}, this.words), this.content);
     this.view = new MarkdownView(this.content);
+    this.pace = new Pace(() => this.draw());
     // Most are never opened, and some are very long.
     this.element.addEventListener("toggle", () => this.draw());
     this.show("", null);
@@ -36,11 +38,7 @@ export class Thoughts {
     this.words.textContent = t("Thinking");
     this.element.classList.add("fs-thinking");
     this.place();
-    if (this.frame) return;
-    this.frame = requestAnimationFrame(() => {
-      this.frame = null;
-      this.draw();
-    });
+    this.pace.request();
   }
 
   /** The answer has begun, or there will be none. */

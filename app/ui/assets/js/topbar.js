@@ -55,6 +55,14 @@ export function mountTopbar(element, { toggleSidebar, openAppearance, toggleDraw
   look();
 }
 
+/** Whether the server answered when it was last asked. */
+export const isReachable = () => reachable;
+
+/** Tokens that the conversation fills of the model's context, and how many that has; 0 while there is no model. */
+export const contextUse = () => ({ used: usedTokens(), context });
+
+const usedTokens = () => (figures ? (figures.prompt_tokens ?? 0) + (figures.new_tokens ?? 0) : 0);
+
 /** Ask for the state now rather than at the next turn. */
 export function lookAgain() {
   clearTimeout(timer);
@@ -133,7 +141,7 @@ export function showFigures(latest) {
 }
 
 function draw() {
-  const used = figures ? (figures.prompt_tokens ?? 0) + (figures.new_tokens ?? 0) : 0;
+  const used = usedTokens();
   meter.hidden = !context;
   ring.style.setProperty("--fs-used", `${Math.min(1, context ? used / context : 0)}turn`);
   const speed = figures?.tokens_per_second ? ` · ${t("{speed} tok/s", { speed: figures.tokens_per_second.toFixed(1) })}` : "";

@@ -24,6 +24,8 @@ let rows = [];
 let conversation = null;
 let endStream = null;
 let onOpen = () => {};
+let onSent = () => {};
+let onSettled = () => {};
 
 const actions = {
   retry: (id, once = {}) => send("transcript", "retry", { id, ...once }),
@@ -47,6 +49,24 @@ export const messageOf = (id) => rows.find((row) => row.message.id === id)?.mess
 /** Call `callback(id, moved)` whenever another conversation is shown. */
 export function whenOpened(callback) {
   onOpen = callback;
+}
+
+/** Call `callback(nonce, id)` when a message was taken, and with the conversation it is in. */
+export function whenSent(callback) {
+  onSent = callback;
+}
+
+/** Call `callback(id, status)` when the rows are in line with the store; status: of the last answer, or null. */
+export function whenSettled(callback) {
+  onSettled = callback;
+}
+
+/** Open the last message of the user's for editing; whether there is one. */
+export function editLast() {
+  const row = rows.findLast(({ message }) => message.role === "user");
+  row?.element.scrollIntoView({ block: "nearest" });
+  row?.edit();
+  return Boolean(row);
 }
 
 /** Ask Python for a conversation ("" for a new one). */
@@ -90,6 +110,7 @@ function emptyState() {
   );
 }
 
+const lastStatus = () => rows.at(-1)?.message.status ?? null;
 const nearBottom = () => scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight < NEAR_BOTTOM;
 const toBottom = (behavior) => scroller.scrollTo({ top: scroller.scrollHeight, behavior });
 
@@ -114,9 +135,11 @@ function show({ conversation: id, revision, title, messages, memory = null, noti
   if (undo) notice(done, { action: () => send("transcript", "undo", { event: undo }), label: t("Undo"), seconds: 10 });
   if (words) notice(words, { kind: "error" });
   onOpen(id, title, moved);
+  onSettled(id, lastStatus());
 }
 
-function append({ conversation: id, revision, parent, messages }) {
+function append({ conversation: id, revision, parent, messages, nonce }) {
+  onSent(nonce, id);
   // The user may have gone elsewhere meanwhile, or another tab may have gone on: ask for what is true, as this
   // is not the place for what came.
   const last = rows.at(-1)?.message.id ?? null;
@@ -135,6 +158,7 @@ function append({ conversation: id, revision, parent, messages }) {
   settle();
   toBottom("instant");
   onOpen(id, null, moved);
+  onSettled(id, lastStatus());
 }
 
 /** Mark what the model does not see, and where its memory begins. */
@@ -196,6 +220,7 @@ function followRow(row) {
       settle();
       remember(memory);
       syncPanel();
+      onSettled(conversation, lastStatus());
       polite.textContent = message.status === "error" ? t("The answer failed") : t("Answer finished");
     },
     lost() {
