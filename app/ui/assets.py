@@ -28,6 +28,7 @@ STYLES = (
     "popups",
     "account",
     "transfer",
+    "inside",
 )
 CACHE = "public, max-age=31536000, immutable"
 

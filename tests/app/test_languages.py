@@ -14,7 +14,7 @@ from app.ui.language import SIMPLIFIED_CHINESE, current, language_of, t, told
 from app.ui.zh import CHINESE, drawer
 
 UI = Path(__file__).parents[2] / "app" / "ui"
-SCRIPTS = sorted((UI / "assets" / "js").glob("*.js"))
+SCRIPTS = sorted(file for file in (UI / "assets" / "js").rglob("*.js") if file.parent.name != "zh")
 STRING = re.compile(r'"((?:[^"\\\n]|\\.)*)"')
 PLACEHOLDER = re.compile(r"\{(\w+)\}")
 # Reads as words for people: a capital, then small letters.

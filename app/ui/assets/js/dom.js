@@ -50,6 +50,8 @@ const PATHS = {
   file: "M6.5 3.5h7l4 4v13h-11zM13.5 3.5v4h4M9.5 12.5h5M9.5 16h5",
   clock: "M12 20a8 8 0 1 0 0-16 8 8 0 0 0 0 16zM12 7.5V12l3 2",
   inside: "M4 6.5h6.5v11H4zM13.5 6.5H20V11h-6.5zM13.5 14H20v3.5h-6.5z",
+  notebook: "M6.5 4H18v16H6.5zM6.5 8H4.5M6.5 12H4.5M6.5 16H4.5M10 8.5h4.5M10 12h4.5",
+  columns: "M4 5h6.5v14H4zM13.5 5H20v14h-6.5z",
   info: "M12 20a8 8 0 1 0 0-16 8 8 0 0 0 0 16zM12 11v5M12 8.2h.01",
 };
 

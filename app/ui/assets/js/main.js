@@ -5,6 +5,7 @@ import { followChanges, isOutdated } from "./changes.js";
 import { conversationSettled, messageRefused, messageSent, startComposer } from "./composer.js";
 import { t } from "./i18n.js";
 import { startImport } from "./import.js";
+import { startInside } from "./inside/index.js";
 import { markActive, refresh, whenRow } from "./list.js";
 import { startPanel, syncPanel } from "./panel.js";
 import { notice } from "./popup.js";
@@ -34,6 +35,7 @@ import {
   whenSent,
   whenSettled,
 } from "./transcript.js";
+import { leaveView, syncViews } from "./view.js";
 
 // Long enough for what this tab itself has done to come back to it.
 const SETTLE_MS = 300;
@@ -47,14 +49,20 @@ let destination = null;
 const go = (id) => {
   closeOverlays();
   destination = id;
+  leaveView();
   open(id);
 };
 const find = (id) => {
   closeOverlays();
+  leaveView();
   jump(id);
 };
 // Back and forward: to another conversation, or only to or from a message's panel.
-const visit = (id) => (id === openConversation() ? syncPanel() : go(id));
+const visit = (id) => {
+  syncViews();
+  if (id === openConversation()) syncPanel();
+  else go(id);
+};
 const create = () => {
   startConversation();
   go("");
@@ -80,6 +88,7 @@ function mount(part) {
     startComposer(editLast);
     if (settled) conversationSettled(...settled);
     startShell({ create, open: visit });
+    startInside();
     if (opened) syncPanel();
   };
 }

@@ -13,16 +13,21 @@ export function closePopup() {
   return close !== null;
 }
 
-function show(anchor, element, { x, y } = {}) {
+/** Put an element below its anchor or at a point, until something else is clicked; returns a function that puts it there
+ *  anew, once it has another size. */
+export function openPopup(anchor, element, { x, y } = {}) {
   closePopup();
   document.body.append(element);
-  const at = anchor.getBoundingClientRect();
-  const { width, height } = element.getBoundingClientRect();
-  const left = Math.min(x ?? at.left, innerWidth - width - 8);
-  const below = y ?? at.bottom + 4;
-  const top = below + height + 8 > innerHeight ? Math.max(8, (y ?? at.top - 4) - height) : below;
-  element.style.left = `${Math.max(8, left)}px`;
-  element.style.top = `${top}px`;
+  const place = () => {
+    const at = anchor.getBoundingClientRect();
+    const { width, height } = element.getBoundingClientRect();
+    const left = Math.min(x ?? at.left, innerWidth - width - 8);
+    const below = y ?? at.bottom + 4;
+    const over = below + height + 8 > innerHeight;
+    element.style.left = `${Math.max(8, left)}px`;
+    element.style.top = `${over ? Math.max(8, (y ?? at.top - 4) - height) : below}px`;
+  };
+  place();
   anchor.setAttribute("aria-expanded", "true");
   const outside = (event) => {
     if (!element.contains(event.target) && !anchor.contains(event.target)) closePopup();
@@ -35,6 +40,7 @@ function show(anchor, element, { x, y } = {}) {
     element.remove();
     if (focused) anchor.focus();
   };
+  return place;
 }
 
 /** A menu below `anchor` or at a point; entries are {label, icon, action, danger, href, checked}, null is a line. With
@@ -55,7 +61,7 @@ export function openMenu(anchor, entries, point) {
       event.stopPropagation();
     }
   });
-  show(anchor, menu, point);
+  openPopup(anchor, menu, point);
   (items.find((item) => item.ariaChecked === "true") ?? items[0]).focus();
 }
 

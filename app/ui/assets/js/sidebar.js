@@ -7,6 +7,7 @@ import { t } from "./i18n.js";
 import { openImport } from "./import.js";
 import { exportChats, mountList, refresh, showList } from "./list.js";
 import { openTrash, whenTrashClosed } from "./trash.js";
+import { openView } from "./view.js";
 
 const SEARCH_MS = 120;
 
@@ -73,7 +74,8 @@ function drawFoot() {
   const bin = h("button.fs-button", { type: "button", onclick: openTrash }, icon("trash"), t("Trash"));
   const bring = iconButton("upload", t("Import chats"), openImport);
   const take = iconButton("download", t("Export chats"), () => exportChats());
-  foot.replaceChildren(turn, bin, bring, take);
+  const notebook = iconButton("notebook", t("Notebook"), () => openView("notebook"));
+  foot.replaceChildren(turn, bin, notebook, bring, take);
 }
 
 export function focusSearch() {

@@ -4,6 +4,7 @@ import { h, iconButton } from "./dom.js";
 import { t } from "./i18n.js";
 import { openMenu } from "./popup.js";
 import { presets } from "./presets.js";
+import { openCompare } from "./inside/compare.js";
 
 /** Arrows between the versions of a message; nothing where there is only one. */
 export function versionSwitch(message, actions) {
@@ -56,6 +57,7 @@ export function moreButton(message, actions) {
   };
   const entries = [
     ...(message.role === "assistant" ? [again] : []),
+    { label: t("Compare…"), icon: "columns", action: () => openCompare({ message: id }) },
     { label: t("Branch from here"), icon: "branch", action: () => actions.branch(id) },
     remember(context === "pinned" ? t("Stop keeping in memory") : t("Keep in memory"), "pin", "pinned"),
     remember(context === "excluded" ? t("Take back into memory") : t("Leave out of memory"), "eyeOff", "excluded"),

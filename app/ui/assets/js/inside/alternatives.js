@@ -1,0 +1,118 @@
+// What could have stood in place of a token, what the settings kept of it, and the way on from any of it.
+
+import { h, iconButton } from "../dom.js";
+import { number, t } from "../i18n.js";
+import { closePopup, openPopup } from "../popup.js";
+import { open as openConversation } from "../transcript.js";
+import { candidateRows, settingsLine } from "./candidates.js";
+import { bits, inBits } from "./scales.js";
+import { post } from "./service.js";
+
+const FRESH = 20;
+
+/** Open the popover of token number `at` of a flow at its element. */
+export function openAlternatives(span, at, flow, message) {
+  const title = t("Alternatives at position {at}", { at: number(at + 1) });
+  const box = h("div.fs-popup.fs-alternatives", { role: "dialog", "aria-label": title, tabindex: "-1" });
+  const content = h("div.fs-alternatives-content");
+  const refusal = h("p.fs-refusal", { role: "alert", hidden: true });
+  const refuse = (error) => {
+    refusal.textContent = error?.message ?? "";
+    refusal.hidden = !error;
+  };
+  const branch = async (choice) => {
+    refuse(null);
+    box.setAttribute("aria-busy", "true");
+    try {
+      const { conversation } = await post(`branch/${message.id}`, { index: at, ...choice });
+      closePopup();
+      openConversation(conversation);
+    } catch (error) {
+      refuse(error);
+    } finally {
+      box.removeAttribute("aria-busy");
+    }
+  };
+  const look = async (fresh) => {
+    refuse(null);
+    try {
+      const told = await post(`token/${message.id}/${at}`, fresh ? { fresh, count: FRESH } : {});
+      draw(told);
+    } catch (error) {
+      refuse(error);
+    }
+  };
+  const draw = (told) => {
+    const rows = candidateRows(told, ({ id }) => branch({ id }));
+    const focused = content.contains(document.activeElement) || document.activeElement === box;
+    const more = h("button.fs-link", { type: "button", onclick: () => look(true) }, t("Compute all of it again"));
+    more.title = t("With the loaded model: more alternatives, and exactly what each setting kept");
+    content.replaceChildren(
+      facts(told),
+      h("div.fs-candidates", { role: "group", "aria-label": t("Choose one to branch from here") }, ...rows),
+      settingsLine(told),
+      ...(told.source === "stored" ? [more] : []),
+    );
+    place();
+    if (focused) (rows.find((row) => row.hasAttribute("aria-current")) ?? rows[0] ?? box).focus();
+  };
+  box.append(heading(at, flow), content, refusal, ownWord(branch));
+  box.addEventListener("keydown", (event) => onKey(event, at, flow));
+  const place = openPopup(span, box);
+  box.focus();
+  look(false);
+}
+
+function heading(at, flow) {
+  const last = flow.tokens.length - 1;
+  const step = (name, label, to) =>
+    iconButton(name, label, () => flow.choose(to, true), "button.fs-icon", { disabled: to < 0 || to > last });
+  return h(
+    "div.fs-popover-head",
+    {},
+    h("h3", {}, t("Position {at} of {all}", { at: number(at + 1), all: number(last + 1) })),
+    step("left", t("Previous token"), at - 1),
+    step("right", t("Next token"), at + 1),
+  );
+}
+
+/** Rank, logarithm of probability, surprise and entropy of the token that is there. */
+function facts({ id, rank, logprob, entropy, source, candidates }) {
+  const all = [
+    [t("Rank"), rank === null ? `> ${candidates.filter((each) => !each.chosen).length}` : number(rank)],
+    [t("Log-probability"), logprob === null ? "?" : logprob.toFixed(3)],
+    [t("Surprise"), logprob === null ? "?" : inBits(bits(-logprob).toFixed(2))],
+    [t("Entropy"), entropy === null ? "?" : inBits(`${source === "stored" ? "≥ " : ""}${bits(entropy).toFixed(2)}`)],
+    [t("Token id"), String(id)],
+  ];
+  const terms = all.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value)));
+  return h("dl.fs-token-facts", {}, ...terms);
+}
+
+/** A field for a token of one's own. */
+function ownWord(branch) {
+  const label = t("Your own word");
+  const input = h("input.fs-input", { type: "text", "aria-label": label, placeholder: label, maxlength: "80", autocomplete: "off", spellcheck: "false" });
+  const form = h("form.fs-own-word", {}, input, h("button.fs-button", { type: "submit" }, t("Branch")));
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    branch({ text: input.value });
+  });
+  return form;
+}
+
+function onKey(event, at, flow) {
+  if (event.isComposing) return;
+  const typing = event.target.tagName === "INPUT";
+  const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+  const to = at + ({ ArrowRight: 1, ArrowLeft: -1 }[event.key] ?? 0);
+  // What is typed here is not for the page's shortcuts.
+  event.stopPropagation();
+  if (event.key === "Escape") closePopup();
+  else if (step) {
+    const targets = [...event.currentTarget.querySelectorAll(".fs-candidate, input")];
+    targets.at((targets.indexOf(document.activeElement) + step) % targets.length).focus();
+  } else if (!typing && to !== at && flow.tokens[to]) flow.choose(to, true);
+  else return;
+  event.preventDefault();
+}
