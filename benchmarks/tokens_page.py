@@ -78,9 +78,7 @@ SCROLL = """(seconds) => new Promise((resolve) => {
 def text_of(words: int, source: random.Random) -> str:
     """Paragraphs of common words; one in three is a list."""
     common = COMMON.split()
-    sentences = [
-        " ".join(source.choices(common, k=SENTENCE)).capitalize() + "." for _ in range(words // SENTENCE + 1)
-    ]
+    sentences = [" ".join(source.choices(common, k=SENTENCE)).capitalize() + "." for _ in range(words // SENTENCE + 1)]
     paragraphs = [sentences[at : at + PARAGRAPH] for at in range(0, len(sentences), PARAGRAPH)]
     return "\n\n".join(
         "\n".join(f"- {each}" for each in paragraph) if source.random() < 1 / 3 else " ".join(paragraph)
@@ -168,9 +166,11 @@ def main() -> int:
     lines = [
         "# Measured: the tokens of a long answer on the page",
         "",
-        f"`python -m benchmarks.tokens_page --tokens {arguments.tokens} --rounds {arguments.rounds}` on "
-        f"{datetime.date.today()}; {platform.machine()}, {os.cpu_count()} cores, load {load:.2f} at the start, Python "
-        f"{platform.python_version()}, Chromium {chromium}, headless and without a GPU.",
+        (
+            f"`python -m benchmarks.tokens_page --tokens {arguments.tokens} --rounds {arguments.rounds}` on "
+            f"{datetime.date.today()}; {platform.machine()}, {os.cpu_count()} cores, load {load:.2f} at the start, Python "
+            f"{platform.python_version()}, Chromium {chromium}, headless and without a GPU."
+        ),
         "",
         f"| an answer of {arguments.tokens:,} tokens, median (spread) of {arguments.rounds} | measured | asked for |",
         "| --- | --- | --- |",
@@ -178,9 +178,11 @@ def main() -> int:
         f"| frames a second while scrolling through all of it | {_spread(speeds)} | at least {FRAMES:g} |",
         f"| longest time between two frames, ms | {_spread(worst)} | |",
         "",
-        "Opening is from the click on the tab to the frame after the one that shows the tokens: request, store, JSON, "
-        "elements, layout and paint. Scrolling goes from the first token to the last and back in "
-        f"{SCROLL_SECONDS:g} s.",
+        (
+            "Opening is from the click on the tab to the frame after the one that shows the tokens: request, store, JSON, "
+            "elements, layout and paint. Scrolling goes from the first token to the last and back in "
+            f"{SCROLL_SECONDS:g} s."
+        ),
     ]
     RESULTS.write_text("\n".join(lines) + "\n")
     print("\n".join(lines))

@@ -16,6 +16,7 @@ from app.chat_errors import ChatError, ConversationBusy
 from app.errors import AppError
 from app.inside import branching, comparison
 from app.inside.errors import NotPossible, opened
+from app.inside.looking import look, look_at_answer
 from app.inside.pieces import alternative
 from app.inside.provenance import provenance
 from app.inside.replay import Replay, Replays, answers_of
@@ -50,6 +51,10 @@ class Detail(Asked):
 
 class Scoring(Asked):
     store: bool = False
+
+
+class Looking(Asked):
+    ids: Ids
 
 
 class Word(Asked):
@@ -151,6 +156,15 @@ def inside_routes(of: Callable[[Request], Workspace], models: Models) -> APIRout
             written = engine.tokenize_within(asked.text) if prompt else engine.prompt_tokens(asked.text)
         step = Walk(remembered, engine).step(prompt, written, sampling, asked.count)
         return _json(step | {"settings": shown_settings(sampling)})
+
+    @router.post("/look/{message_id}/{index}")
+    def look_inside(message_id: str, index: int, asked: Asked, request: Request) -> Response:
+        message = of(request).store.branches.present(message_id)
+        return _json(look_at_answer(tokens(request), backend(), message, index))
+
+    @router.post("/look")
+    def look_after(asked: Looking) -> Response:
+        return _json(look(backend(), asked.ids))
 
     @router.post("/complete")
     def complete(asked: Completion) -> Response:
