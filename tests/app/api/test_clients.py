@@ -1,0 +1,179 @@
+"""Clients that people use, as black boxes: whatever they send and read, as their newest versions do it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+import openai
+import pytest
+from langchain_core.messages import AIMessageChunk
+from langchain_openai import ChatOpenAI
+from pydantic import BaseModel, Field, SecretStr
+
+from app.store import Store
+from engine import Engine, Run, Sampling
+from engine.tools import Tools
+from tests.app.api.conftest import api_server
+from tests.engine.tool_templates import HERMES
+from tests.tiny import write_tiny_llama
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::PendingDeprecationWarning")
+MODEL = "tiny.gguf"
+
+
+class Caller(Engine):
+    """A random model that calls a tool when it is asked something, and answers when it has the result."""
+
+    def chat(self, messages: Sequence[Mapping[str, Any]], sampling: Sampling | None = None, **more: Any) -> Run:
+        tools: Tools | None = more.get("tools")
+        if tools is not None:
+            asked = messages[-1]["role"] == "user"
+            more["tools"] = replace(tools, required=True, several=False) if asked else None
+        return super().chat(messages, sampling, **more)
+
+
+class Fire(BaseModel):
+    """A fire."""
+
+    place: Literal["forest", "beach"]
+    logs: int = Field(ge=1, le=9)
+
+
+def light(place: Literal["forest", "beach"]) -> str:
+    """Light a fire."""
+    return f"lit in the {place}"
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    folder = tmp_path_factory.mktemp("clients")
+    path = write_tiny_llama(folder / MODEL, context=2048, layers=1, chat_template=HERMES)
+    with (
+        Caller.load(path, kernels="torch") as engine,
+        Store.open(folder / "home") as store,
+        api_server(store, engine) as address,
+    ):
+        yield address
+
+
+def langchain(address: str, **more: Any) -> ChatOpenAI:
+    more = {"model": MODEL, "seed": 1, "temperature": 1.0, "max_completion_tokens": 200} | more
+    return ChatOpenAI(base_url=f"{address}/v1", api_key=SecretStr("none"), max_retries=0, **more)
+
+
+def test_langchain(address: str) -> None:
+    chat = langchain(address, max_completion_tokens=30)
+    whole = chat.invoke("hello")
+    assert whole.content
+    assert whole.response_metadata["model_name"] == MODEL
+    assert whole.usage_metadata is not None
+    assert whole.usage_metadata["output_tokens"] == 30 or whole.response_metadata["finish_reason"] == "stop"
+    chunks = list(langchain(address, max_completion_tokens=30, stream_usage=True).stream("hello"))
+    assert "".join(str(chunk.content) for chunk in chunks) == whole.content
+    assert any(isinstance(chunk, AIMessageChunk) and chunk.usage_metadata for chunk in chunks)
+
+    text = str(whole.content)
+    stop = next(character for character in text[4:] if character not in text[:4])
+    stopped = chat.invoke("hello", stop=[stop])
+    assert (stopped.content, stopped.response_metadata["finish_reason"]) == (text[: text.index(stop)], "stop")
+
+    told = chat.bind(logprobs=True, top_logprobs=2).invoke("hello").response_metadata["logprobs"]["content"]
+    assert len(told) >= 20
+    assert all(len(entry["top_logprobs"]) == 2 for entry in told)
+
+
+def test_langchain_with_a_schema_and_tools(address: str) -> None:
+    chat = langchain(address)
+    for method in ("json_schema", "function_calling"):
+        fire = chat.with_structured_output(Fire, method=method, strict=True).invoke("hello")
+        assert isinstance(fire, Fire)
+    called = chat.bind_tools([light], strict=True).invoke("hello")
+    [call] = called.tool_calls  # type: ignore[attr-defined]
+    assert call["name"] == "light"
+    assert call["args"]["place"] in ("forest", "beach")
+    streamed = None
+    for chunk in chat.bind_tools([light], strict=True).stream("hello"):
+        streamed = chunk if streamed is None else streamed + chunk
+    assert isinstance(streamed, AIMessageChunk)
+    assert streamed.tool_calls[0]["args"] == call["args"]
+    result = {"role": "tool", "tool_call_id": call["id"], "content": light(**call["args"])}
+    answer = chat.bind_tools([light], strict=True).invoke([{"role": "user", "content": "hello"}, called, result])
+    assert answer.content
+
+
+def test_langchain_is_told_of_errors(address: str) -> None:
+    with pytest.raises(openai.BadRequestError, match="context"):
+        langchain(address).invoke("word " * 3000)
+    with pytest.raises(openai.NotFoundError):
+        langchain(address, model="gpt-5").invoke("hello")
+
+
+EXTRA = """\
+- model_id: fire
+  model_name: {model}
+  api_base: {address}/v1
+  can_stream: true
+  supports_schema: true
+  supports_tools: true
+- model_id: text
+  model_name: {model}
+  api_base: {address}/v1
+  completion: true
+"""
+FUNCTION = """
+def light(logs: int) -> str:
+    "Light a fire."
+    return f"lit with {logs}"
+"""
+
+
+@pytest.fixture
+def llm(address: str, tmp_path: Path) -> Any:
+    """Runs the command `llm` with our server as an extra OpenAI model."""
+    (tmp_path / "extra-openai-models.yaml").write_text(EXTRA.format(model=MODEL, address=address))
+    environment = os.environ | {"LLM_USER_PATH": str(tmp_path), "OPENAI_API_KEY": "none", "NO_COLOR": "1"}
+
+    def run(*arguments: str, model: str = "fire") -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "llm", "prompt", "hello", "-m", model, "-o", "seed", "1", *arguments]
+        return subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path, timeout=60)
+
+    return run
+
+
+def test_llm(llm: Any) -> None:
+    """Whole, streamed, with a stop string, and with probabilities, which it has for completions only."""
+    whole = llm("--no-stream", "-o", "max_tokens", "30")
+    assert whole.returncode == 0, whole.stderr
+    streamed = llm("-o", "max_tokens", "30")
+    assert streamed.stdout == whole.stdout
+    text = whole.stdout.rstrip("\n")
+    letter = next(character for character in text[4:] if character.isalnum() and character not in text[:4])
+    assert llm("-o", "max_tokens", "30", "-o", "stop", letter).stdout.rstrip("\n") == text[: text.index(letter)]
+    told = llm("-o", "logprobs", "2", "-o", "max_tokens", "5", "--no-stream", model="text")
+    assert told.returncode == 0, told.stderr
+
+
+def test_llm_with_a_schema_and_tools(llm: Any) -> None:
+    schema = json.dumps(Fire.model_json_schema())
+    # Objects may have more properties than these schemas name, unless they are closed as soon as they may be.
+    closes = ("-o", "logit_bias", json.dumps({str(3 + ord("}")): 100}))
+    held = llm("--schema", schema, "-o", "max_tokens", "200", *closes)
+    assert Fire.model_validate_json(held.stdout), held.stderr
+    called = llm("--functions", FUNCTION, "--td", "-o", "max_tokens", "200", *closes)
+    assert called.returncode == 0, called.stderr
+    assert re.search(r"Tool call: light\(", called.stderr)
+    assert "lit with " in called.stderr
+
+
+def test_llm_is_told_of_errors(llm: Any) -> None:
+    refused = llm("-o", "temperature", "1.9", "-o", "max_tokens", "0")
+    assert refused.returncode != 0
+    assert "max_tokens" in refused.stderr
