@@ -70,8 +70,8 @@ function showArchive(into) {
 function drawFoot() {
   const turn = archived
     ? h("button.fs-button", { type: "button", onclick: () => showArchive(false) }, icon("left"), t("All chats"))
-    : h("button.fs-button", { type: "button", onclick: () => showArchive(true) }, icon("archive"), t("Archive"));
-  const bin = h("button.fs-button", { type: "button", onclick: openTrash }, icon("trash"), t("Trash"));
+    : iconButton("archive", t("Archive"), () => showArchive(true));
+  const bin = iconButton("trash", t("Trash"), openTrash);
   const bring = iconButton("upload", t("Import chats"), openImport);
   const take = iconButton("download", t("Export chats"), () => exportChats());
   const notebook = iconButton("notebook", t("Notebook"), () => openView("notebook"));

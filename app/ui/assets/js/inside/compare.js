@@ -2,7 +2,7 @@
 
 import { h, icon } from "../dom.js";
 import { number, t } from "../i18n.js";
-import { MarkdownView } from "../markdown.js";
+import { MarkdownView } from "../growing.js";
 import { presets } from "../presets.js";
 import { follow } from "../stream.js";
 import { open as openConversation } from "../transcript.js";
