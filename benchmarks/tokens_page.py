@@ -168,8 +168,8 @@ def main() -> int:
         "",
         (
             f"`python -m benchmarks.tokens_page --tokens {arguments.tokens} --rounds {arguments.rounds}` on "
-            f"{datetime.date.today()}; {platform.machine()}, {os.cpu_count()} cores, load {load:.2f} at the start, Python "
-            f"{platform.python_version()}, Chromium {chromium}, headless and without a GPU."
+            f"{datetime.date.today()}; {platform.machine()}, {os.cpu_count()} cores, load {load:.2f} at the start, "
+            f"Python {platform.python_version()}, Chromium {chromium}, headless and without a GPU."
         ),
         "",
         f"| an answer of {arguments.tokens:,} tokens, median (spread) of {arguments.rounds} | measured | asked for |",
@@ -179,8 +179,8 @@ def main() -> int:
         f"| longest time between two frames, ms | {_spread(worst)} | |",
         "",
         (
-            "Opening is from the click on the tab to the frame after the one that shows the tokens: request, store, JSON, "
-            "elements, layout and paint. Scrolling goes from the first token to the last and back in "
+            "Opening is from the click on the tab to the frame after the one that shows the tokens: request, store, "
+            "JSON, elements, layout and paint. Scrolling goes from the first token to the last and back in "
             f"{SCROLL_SECONDS:g} s."
         ),
     ]

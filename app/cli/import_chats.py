@@ -22,6 +22,10 @@ class NotAllImported(AppError):
     """Some of the files were refused."""
 
 
+class FiresideRuns(AppError):
+    """Another process works in the data folder."""
+
+
 @click.command("import")
 @click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--verbose", is_flag=True, help="Every conversation, not only those with something to tell.")
@@ -32,13 +36,21 @@ def import_chats(files: tuple[Path, ...], verbose: bool, user: str | None, home:
     """Add the conversations of other programs' exports, or of Fireside's own.
 
     What a file is, is told by its content. A file is imported whole or not at all, and importing it again changes
-    nothing.
+    nothing. While Fireside runs, drop the files on its page instead.
     """
     from app.store import Store
+    from app.store.errors import HomeLocked
     from app.transfer.source import ImportRefused
 
     refused = []
-    with Store.open(data_folder(home)) as whole:
+    try:
+        opened = Store.open(data_folder(home))
+    except HomeLocked as error:
+        raise FiresideRuns(
+            f"Fireside is running with {error.home}: drop the file on its page to import it there, or stop process "
+            f"{error.pid or 'that holds it'} first"
+        ) from None
+    with opened as whole:
         store = whole.of_user(user)
         for path in files:
             try:

@@ -117,7 +117,8 @@ class Store:
         if name is not None:
             return self.of(self.users.named(name).id)
         if self.users.any():
-            raise StoreError("this data folder has accounts: say whose with --user NAME")
+            names = ", ".join(user.name for user in self.users.list())
+            raise StoreError(f"this data folder has accounts: say whose with --user NAME, one of {names:.200}")
         return self
 
     def _furnish(self, owner: str | None) -> None:

@@ -458,3 +458,16 @@ def test_the_command(tmp_path: Path) -> None:
     assert "1 already there" in fireside("import", good, "--home", home).stdout
     assert_refused(fireside("import", write(tmp_path / "bad.json", {}), "--home", home), 1, "bad.json", "ChatGPT")
     assert_refused(fireside("import", tmp_path / "none.json", "--home", home), 1, "none.json")
+
+
+def test_the_command_asks_whose_they_become(tmp_path: Path) -> None:
+    home, good = tmp_path / "home", write(tmp_path / "good.json", [chatgpt()])
+    with Store.open(home) as store:
+        ann, _ = store.users.add("Ann", "hash")
+        # Fireside runs with it.
+        assert_refused(fireside("import", good, "--home", home), 1, "drop the file on its page")
+    assert_refused(fireside("import", good, "--home", home), 1, "--user NAME", "Ann")
+    assert_refused(fireside("import", good, "--home", home, "--user", "Bob"), 1, "Bob")
+    assert fireside("import", good, "--home", home, "--user", "ann").returncode == 0
+    with Store.open(home) as store:
+        assert len(store.of(ann.id).conversations.ids()) == 1
