@@ -300,7 +300,7 @@ def test_an_empty_message_is_refused(store: Store, start: Start, text: str) -> N
 
 def test_a_message_too_long_is_refused_with_figures(store: Store, start: Start) -> None:
     chats = start(ScriptedBackend(context=2_000_000))
-    with pytest.raises(MessageTooLong, match="1,000,001 characters, but at most 1,000,000"):
+    with pytest.raises(MessageTooLong, match="1,100,001 characters, but at most 1,100,000"):
         chats.send(None, "x" * (MAX_CHARACTERS + 1))
     assert store.conversations.list() == []
     assert finish(chats, store, chats.send(None, "x" * MAX_CHARACTERS)).status == "complete"

@@ -249,6 +249,30 @@ def test_the_next_token_is_walked(inside: Inside) -> None:
     assert walked["texts"][-1] == "Blue"
 
 
+def test_a_token_is_looked_into(inside: Inside, answer: Message) -> None:
+    told = inside.post(f"look/{answer.id}/3")
+    ids = unpack_ids(answer.token_ids)
+    assert told["chosen"]["id"] == ids[3]
+    assert told["ids"][-3:] == ids[:3]
+    assert told["position"] == len(told["ids"]) - 1
+    assert len(told["texts"]) == len(told["ids"])
+    assert (len(told["attention"]), len(told["attention"][0])) == (told["layers"], told["heads"])
+    for layer in told["attention"]:
+        for head in layer:
+            assert len(head) == len(told["ids"])
+            assert sum(head) == pytest.approx(1, abs=5e-5 * len(head))
+    assert len(told["readouts"]) == told["layers"] + 1
+    last = told["readouts"][-1]
+    stored = unpack_logprobs(answer.token_logprobs)[3]
+    assert last["chosen"] == pytest.approx(math.exp(stored.logprob or 0), abs=1e-3)
+    assert last["rank"] == stored.rank
+    again = inside.post("look", {"ids": told["ids"]})
+    assert again["attention"] == told["attention"]
+    assert again["chosen"]["id"] == last["top"][0]["id"]
+    refused = inside.post(f"look/{answer.id}/{len(ids)}", status=400)
+    assert f"here is no token {len(ids)}" in refused["error"]
+
+
 def test_provenance_is_exact(inside: Inside, answer: Message) -> None:
     second = inside.ask("And about snow?", answer.conversation_id, temperature=0.5)
     told = inside.get(f"provenance/{second.id}")
@@ -336,27 +360,3 @@ def test_all_of_it_is_there_after_a_restart(inside: Inside, answer: Message, hom
             assert result["verdict"] == "identical", result
     finally:
         again.close()
-
-
-def test_a_token_is_looked_into(inside: Inside, answer: Message) -> None:
-    told = inside.post(f"look/{answer.id}/3")
-    ids = unpack_ids(answer.token_ids)
-    assert told["chosen"]["id"] == ids[3]
-    assert told["ids"][-3:] == ids[:3]
-    assert told["position"] == len(told["ids"]) - 1
-    assert len(told["texts"]) == len(told["ids"])
-    assert (len(told["attention"]), len(told["attention"][0])) == (told["layers"], told["heads"])
-    for layer in told["attention"]:
-        for head in layer:
-            assert len(head) == len(told["ids"])
-            assert sum(head) == pytest.approx(1, abs=5e-5 * len(head))
-    assert len(told["readouts"]) == told["layers"] + 1
-    last = told["readouts"][-1]
-    stored = unpack_logprobs(answer.token_logprobs)[3]
-    assert last["chosen"] == pytest.approx(math.exp(stored.logprob or 0), abs=1e-3)
-    assert last["rank"] == stored.rank
-    again = inside.post("look", {"ids": told["ids"]})
-    assert again["attention"] == told["attention"]
-    assert again["chosen"]["id"] == last["top"][0]["id"]
-    refused = inside.post(f"look/{answer.id}/{len(ids)}", status=400)
-    assert f"here is no token {len(ids)}" in refused["error"]
