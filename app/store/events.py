@@ -151,6 +151,19 @@ def _restore_messages(db: Any, event: Event) -> None:
     # Who has gone on elsewhere since stays there.
     if row["current_message_id"] == event.after.get("current_message_id"):
         _show_before(db, event)
+    elif row["current_message_id"] is None:
+        # All that was shown then has been deleted since: what came back is shown.
+        db.execute(
+            "UPDATE conversations SET current_message_id = ? WHERE id = ?",
+            [_newest_leaf(db, str(root)), event.conversation_id],
+        )
+
+
+def _newest_leaf(db: Any, message_id: str) -> str:
+    newest = "SELECT id FROM messages WHERE parent_id = ? AND deleted_at IS NULL ORDER BY id DESC LIMIT 1"
+    while below := list(db.query(newest, [message_id])):
+        message_id = below[0]["id"]
+    return message_id
 
 
 def _show_before(db: Any, event: Event) -> None:

@@ -115,9 +115,9 @@ def test_names_that_no_key_can_have(store: Store, name: str) -> None:
 
 def test_beyond_this_computer_a_key_is_needed_from_the_start(store: Store) -> None:
     request = Request({"type": "http", "method": "GET", "path": "/v1/models", "headers": []})
-    Gate(store.keys)(request)
+    Gate(store)(request)
     with pytest.raises(ApiError, match="needed"):
-        Gate(store.keys, always=True)(request)
+        Gate(store, always=True)(request)
 
 
 def test_keys_on_the_command_line(tmp_path: Path) -> None:

@@ -1,4 +1,5 @@
 export const CHINESE = {
+  "Waiting": "等待",
   "Cancel": "取消",
   "Clear": "清除",
   "Close": "关闭",

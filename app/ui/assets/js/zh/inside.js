@@ -135,7 +135,6 @@ export const CHINESE = {
   "Version": "版本",
   "View": "视图",
   "Views": "视图",
-  "Waiting": "等待",
   "Weights": "权重",
   "What each layer would have said": "每一层会说什么",
   "What it cost": "开销",

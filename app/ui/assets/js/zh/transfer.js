@@ -29,7 +29,6 @@ export const CHINESE = {
   "The server refused it ({status}).": "服务器拒绝了它（{status}）。",
   "This format has a place for everything in them.": "此格式能容纳其中的全部内容。",
   "This format has no place for: {what}.": "此格式无法容纳：{what}。",
-  "Waiting": "等待中",
   "Without a title": "无标题",
   "no chats": "没有对话",
   "{count} already there": "{count} 个已存在",
