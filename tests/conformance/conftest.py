@@ -1,0 +1,72 @@
+"""A real vLLM on the CPU, in a virtual environment of its own that `make conformance` makes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from time import monotonic, sleep
+
+import httpx
+import pytest
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+
+from tests.browser.conftest import browser
+
+__all__ = ["browser", "folder", "vllm"]
+
+START_SECONDS = 300
+CONTEXT = 2048
+
+
+@pytest.fixture(scope="session")
+def folder(model_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The default model as vLLM reads it: its weights in 32 bits, in a Hugging Face folder."""
+    if "FIRESIDE_VLLM" not in os.environ:
+        pytest.skip("FIRESIDE_VLLM names no Python with vLLM: make conformance does")
+    folder = tmp_path_factory.mktemp("folder") / "smollm2-135m"
+    where = {"pretrained_model_name_or_path": str(model_path.parent), "gguf_file": model_path.name}
+    AutoModelForCausalLM.from_pretrained(
+        **where, quantization_config=GgufConfig(dequantize=True), dtype=torch.float32
+    ).save_pretrained(folder)
+    AutoTokenizer.from_pretrained(**where).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def vllm(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of its API."""
+    python = os.environ["FIRESIDE_VLLM"]
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [
+        *(python, "-m", "vllm.entrypoints.openai.api_server", "--model", str(folder), "--served-model-name", "smollm2"),
+        *("--dtype", "float32", "--enforce-eager", "--max-model-len", str(CONTEXT), "--host", "127.0.0.1"),
+        *("--port", str(port), "--max-num-seqs", "8"),
+    ]
+    quiet = {"VLLM_CPU_KVCACHE_SPACE": "1", "HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
+    log = tmp_path_factory.mktemp("vllm") / "log"
+    # A folder without this project's packages, and a group of its own, which ends with it.
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command, stdout=output, stderr=output, env=os.environ | quiet, cwd=log.parent, start_new_session=True
+        )
+    address, deadline = f"http://127.0.0.1:{port}", monotonic() + START_SECONDS
+    try:
+        while True:
+            assert process.poll() is None, log.read_text()[-3000:]
+            assert monotonic() < deadline, log.read_text()[-3000:]
+            try:
+                if httpx.get(f"{address}/health", timeout=2).status_code == 200:
+                    break
+            except httpx.HTTPError:
+                sleep(0.5)
+        yield f"{address}/v1"
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait(30)
