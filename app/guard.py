@@ -100,7 +100,7 @@ class Guard:
             await _refuse(send_guarded, *refusal)
             return
         scope = {**scope, "user": None}
-        if not (OPEN_PATHS.fullmatch(scope["path"]) or KEY_PATHS.fullmatch(scope["path"])):
+        if not (OPEN_PATHS.fullmatch(scope["path"]) or _asks_for_a_key(scope)):
             # In a thread: the answer is in the database.
             scope["user"] = await to_thread.run_sync(self._who, scope)
             if scope["user"] is None:
@@ -129,6 +129,12 @@ class Guard:
 
     def _is_known(self, name: str | None) -> bool:
         return name in self._hosts or (self._addresses and name is not None and _is_address(name))
+
+
+def _asks_for_a_key(scope: Scope) -> bool:
+    # By other methods, what is not below /v1 is Gradio's.
+    own = scope["path"].startswith("/v1/") or scope["method"] in ("GET", "POST")
+    return own and KEY_PATHS.fullmatch(scope["path"]) is not None
 
 
 def _is_address(name: str) -> bool:

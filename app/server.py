@@ -18,8 +18,10 @@ import uvicorn
 from fastapi import FastAPI
 from starlette.types import ASGIApp
 
-from app.accounts import Accounts, login_routes
-from app.accounts.control import control_route, controlled
+from app.accounts.control import controlled
+from app.accounts.control_route import control_route
+from app.accounts.login import login_routes
+from app.accounts.people import Accounts
 from app.api import Gate, api_router
 from app.backend import Backend
 from app.changes import Changes, changes_route

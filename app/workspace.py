@@ -18,7 +18,10 @@ from typing import Any
 
 from app.chats import Chats
 from app.errors import AppError
+from app.person import OWNER, Person
 from app.store import Store
+
+__all__ = ["OWNER", "NotAllowed", "NotLoggedIn", "Person", "Workspace", "Workspaces"]
 
 
 class NotAllowed(AppError):
@@ -27,18 +30,6 @@ class NotAllowed(AppError):
 
 class NotLoggedIn(AppError):
     """Nobody is known to have made the request: the guard let it pass that should not have, or did not see it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Person:
-    """Who asks. id: of `store.users`; None for the one owner of a folder without accounts."""
-
-    id: str | None
-    name: str
-    admin: bool
-
-
-OWNER = Person(None, "", admin=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,6 @@ folder, which only the folder's owner can read, and the command asks the server 
 
 from __future__ import annotations
 
-import asyncio
-import hmac
 import json
 import os
 import secrets
@@ -15,11 +13,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-
-import httpx
-from fastapi import APIRouter
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
 
 from app.accounts.people import Accounts
 from app.errors import AppError
@@ -49,6 +42,8 @@ def run(home: Path, command: str, **values: Any) -> list[str]:
             server = json.loads((home / FILE).read_text(encoding="utf-8"))
         except (OSError, ValueError):
             raise
+    import httpx
+
     reply = None
     try:
         reply = httpx.post(
@@ -79,27 +74,6 @@ def controlled(home: Path, address: str) -> Iterator[str]:
         yield secret
     finally:
         file.unlink(missing_ok=True)
-
-
-def control_route(store: Store, accounts: Accounts, secret: str) -> APIRouter:
-    """POST /control {command, values}: {lines} or {error}; 404 for whoever does not have the secret."""
-    router = APIRouter()
-
-    @router.post(PATH)
-    async def control(request: Request) -> Response:
-        given = request.headers.get("authorization", "").removeprefix("Bearer ")
-        if not secret or not hmac.compare_digest(given.encode(), secret.encode()):
-            return JSONResponse({"detail": "Not Found"}, 404)
-        try:
-            asked = await request.json()
-            lines = await asyncio.to_thread(administer, store, accounts, asked["command"], asked["values"])
-        except AppError as error:
-            return JSONResponse({"error": str(error)}, headers={"Cache-Control": "no-store"})
-        except (ValueError, KeyError, TypeError):
-            return JSONResponse({"error": "the command is of another version of Fireside"}, 400)
-        return JSONResponse({"lines": lines}, headers={"Cache-Control": "no-store"})
-
-    return router
 
 
 def _add_user(store: Store, accounts: Accounts, name: str, password: str, admin: bool) -> list[str]:

@@ -9,9 +9,9 @@ from starlette.types import Scope
 from app.accounts.attempts import Attempts
 from app.accounts.errors import LoginRefused
 from app.accounts.passwords import hash_password, verify_password
+from app.person import OWNER, Person
 from app.store import NotFound, Store
 from app.store.users import User
-from app.workspace import OWNER, Person
 
 COOKIE = "fireside_session"
 

@@ -46,6 +46,9 @@ def build_drawer() -> Drawer:
         filterable=False,
         elem_id="fs-preset",
     )
+    # Gradio takes only what it has shown, which it forgets as the server ends; a page that was open before has more.
+    # An unknown preset is the default one.
+    preset.preprocess = _as_sent  # type: ignore[method-assign]
     buttons = preset_buttons()
     prompt = gr.Textbox(
         "",
@@ -93,3 +96,7 @@ def build_drawer() -> Drawer:
         elem_id="fs-policy",
     )
     return Drawer(preset, buttons, prompt, policy, (*sliders, seed, stop))
+
+
+def _as_sent(value: Any) -> str | None:
+    return value if isinstance(value, str) else None

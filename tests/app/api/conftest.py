@@ -13,7 +13,7 @@ import pytest
 import uvicorn
 from fastapi import FastAPI
 
-from app.accounts import Accounts
+from app.accounts.people import Accounts
 from app.api import Gate, api_router
 from app.backend import Backend
 from app.chats import Chats

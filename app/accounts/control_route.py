@@ -1,0 +1,36 @@
+"""Where the server takes commands of the terminal; see `app.accounts.control`."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from app.accounts.control import PATH, administer
+from app.accounts.people import Accounts
+from app.errors import AppError
+from app.store import Store
+
+
+def control_route(store: Store, accounts: Accounts, secret: str) -> APIRouter:
+    """POST /control {command, values}: {lines} or {error}; 404 for whoever does not have the secret."""
+    router = APIRouter()
+
+    @router.post(PATH)
+    async def control(request: Request) -> Response:
+        given = request.headers.get("authorization", "").removeprefix("Bearer ")
+        if not secret or not hmac.compare_digest(given.encode(), secret.encode()):
+            return JSONResponse({"detail": "Not Found"}, 404)
+        try:
+            asked = await request.json()
+            lines = await asyncio.to_thread(administer, store, accounts, asked["command"], asked["values"])
+        except AppError as error:
+            return JSONResponse({"error": str(error)}, headers={"Cache-Control": "no-store"})
+        except (ValueError, KeyError, TypeError):
+            return JSONResponse({"error": "the command is of another version of Fireside"}, 400)
+        return JSONResponse({"lines": lines}, headers={"Cache-Control": "no-store"})
+
+    return router
