@@ -20,7 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from math import log
 from pathlib import Path
@@ -45,16 +45,18 @@ SCROLL_SECONDS = 4.0
 OPEN_MS = 300.0
 FRAMES = 50.0
 
-# From the click to the frame after the one that the tokens are painted in.
-OPEN = """() => new Promise((resolve) => {
+# From the click to the frame after the one that the first tokens are painted in, and to the one after the last.
+OPEN = """(count) => new Promise((resolve) => {
   const began = performance.now();
-  const watch = new MutationObserver(() => {
-    if (!document.querySelector(".fs-token")) return;
-    watch.disconnect();
-    requestAnimationFrame(() => requestAnimationFrame(() => resolve(performance.now() - began)));
-  });
-  watch.observe(document.querySelector(".fs-panel-body"), { childList: true, subtree: true });
+  const tokens = document.querySelector(".fs-panel-body").getElementsByClassName("fs-token");
+  let [first, frames] = [null, 0];
+  const look = () => {
+    if (tokens.length && ++frames === 2) first = performance.now() - began;
+    if (tokens.length === count && first) requestAnimationFrame(() => resolve([first, performance.now() - began]));
+    else requestAnimationFrame(look);
+  };
   document.getElementById("fs-panel-tab-tokens").click();
+  requestAnimationFrame(look);
 })"""
 # Each frame scrolls on, from the first token to the last and back; the time between frames in milliseconds.
 SCROLL = """(seconds) => new Promise((resolve) => {
@@ -134,15 +136,15 @@ def serving(home: Path) -> Iterator[str]:
         server.wait()
 
 
-def measure(page: Page, address: str, chat_of: str) -> tuple[float, list[float]]:
-    """Milliseconds until the tokens are there, and between the frames of a scroll through all of them."""
+def measure(page: Page, address: str, chat_of: str, tokens: int) -> tuple[float, float, list[float]]:
+    """Milliseconds until the first tokens are there, until all are, and between the frames of a scroll through them."""
     page.goto(address)
     page.get_by_role("link", name="A long answer").click()
     page.locator(f"article[data-id='{chat_of}']").get_by_role("button", name="Look inside").click()
     page.locator(".fs-panel-body").wait_for()
-    opened = page.evaluate(OPEN)
+    opened, complete = page.evaluate(OPEN, tokens)
     page.wait_for_timeout(500)
-    return opened, page.evaluate(SCROLL, SCROLL_SECONDS)
+    return opened, complete, page.evaluate(SCROLL, SCROLL_SECONDS)
 
 
 def main() -> int:
@@ -157,12 +159,12 @@ def main() -> int:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
         with serving(home) as address:
             page = browser.new_page(viewport={"width": 1440, "height": 900})
-            rounds = [measure(page, address, answer) for _ in range(arguments.rounds)]
+            rounds = [measure(page, address, answer, arguments.tokens) for _ in range(arguments.rounds)]
             chromium = browser.version
         browser.close()
-    opened = [each for each, _ in rounds]
-    speeds = [1000 * len(frames) / sum(frames) for _, frames in rounds]
-    worst = [max(frames) for _, frames in rounds]
+    opened, complete, scrolled = zip(*rounds, strict=True)
+    speeds = [1000 * len(frames) / sum(frames) for frames in scrolled]
+    worst = [max(frames) for frames in scrolled]
     lines = [
         "# Measured: the tokens of a long answer on the page",
         "",
@@ -175,12 +177,14 @@ def main() -> int:
         f"| an answer of {arguments.tokens:,} tokens, median (spread) of {arguments.rounds} | measured | asked for |",
         "| --- | --- | --- |",
         f"| open the token view, ms | {_spread(opened)} | at most {OPEN_MS:g} |",
+        f"| and all of its tokens, ms | {_spread(complete)} | |",
         f"| frames a second while scrolling through all of it | {_spread(speeds)} | at least {FRAMES:g} |",
         f"| longest time between two frames, ms | {_spread(worst)} | |",
         "",
         (
-            "Opening is from the click on the tab to the frame after the one that shows the tokens: request, store, "
-            "JSON, elements, layout and paint. Scrolling goes from the first token to the last and back in "
+            "Opening is from the click on the tab to the frame after the one that shows the first tokens, more than a "
+            "screen of them: request, store, JSON, elements, layout and paint; "
+            "the rest follows in the next frames. Scrolling goes from the first token to the last and back in "
             f"{SCROLL_SECONDS:g} s."
         ),
     ]
@@ -189,7 +193,7 @@ def main() -> int:
     return 0 if statistics.median(opened) <= OPEN_MS and statistics.median(speeds) >= FRAMES else 1
 
 
-def _spread(values: list[float]) -> str:
+def _spread(values: Sequence[float]) -> str:
     return f"{statistics.median(values):.0f} ({min(values):.0f} to {max(values):.0f})"
 
 

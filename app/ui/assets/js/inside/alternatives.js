@@ -7,6 +7,7 @@ import { open as openConversation } from "../transcript.js";
 import { candidateRows, settingsLine } from "./candidates.js";
 import { bits, inBits } from "./scales.js";
 import { post } from "./service.js";
+import { nameOf } from "./words.js";
 
 const FRESH = 20;
 
@@ -19,7 +20,9 @@ export function openAlternatives(span, at, flow, message) {
   const refuse = (error) => {
     refusal.textContent = error?.message ?? "";
     refusal.hidden = !error;
+    several.replaceChildren();
   };
+  const several = h("div.fs-several");
   const branch = async (choice) => {
     refuse(null);
     box.setAttribute("aria-busy", "true");
@@ -32,6 +35,19 @@ export function openAlternatives(span, at, flow, message) {
     } finally {
       box.removeAttribute("aria-busy");
     }
+  };
+  // A word of several tokens is refused with the words that say so; both ways on are a button then.
+  const branchAt = async (text) => {
+    await branch({ text });
+    if (refusal.hidden || !box.isConnected) return;
+    const { tokens } = await post("words", { text }).catch(() => ({ tokens: [] }));
+    if (tokens.length < 2) return;
+    const way = (label, choice) => h("button.fs-button.fs-small", { type: "button", onclick: () => branch(choice) }, label);
+    several.replaceChildren(
+      way(t("Branch with all {count}", { count: tokens.length }), { text, several: true }),
+      way(t("Only {token}", { token: nameOf(tokens[0]) }), { id: tokens[0].id }),
+    );
+    place();
   };
   const look = async (fresh) => {
     refuse(null);
@@ -56,7 +72,7 @@ export function openAlternatives(span, at, flow, message) {
     place();
     if (focused) (rows.find((row) => row.hasAttribute("aria-current")) ?? rows[0] ?? box).focus();
   };
-  box.append(heading(at, flow), content, refusal, ownWord(branch));
+  box.append(heading(at, flow), content, refusal, several, ownWord(branchAt));
   box.addEventListener("keydown", (event) => onKey(event, at, flow));
   const place = openPopup(span, box);
   box.focus();
@@ -64,7 +80,7 @@ export function openAlternatives(span, at, flow, message) {
 }
 
 function heading(at, flow) {
-  const last = flow.tokens.length - 1;
+  const last = flow.count - 1;
   const step = (name, label, to) =>
     iconButton(name, label, () => flow.choose(to, true), "button.fs-icon", { disabled: to < 0 || to > last });
   return h(
@@ -96,7 +112,7 @@ function ownWord(branch) {
   const form = h("form.fs-own-word", {}, input, h("button.fs-button", { type: "submit" }, t("Branch")));
   form.addEventListener("submit", (event) => {
     event.preventDefault();
-    branch({ text: input.value });
+    branch(input.value);
   });
   return form;
 }
@@ -112,7 +128,7 @@ function onKey(event, at, flow) {
   else if (step) {
     const targets = [...event.currentTarget.querySelectorAll(".fs-candidate, input")];
     targets.at((targets.indexOf(document.activeElement) + step) % targets.length).focus();
-  } else if (!typing && to !== at && flow.tokens[to]) flow.choose(to, true);
+  } else if (!typing && to !== at && to >= 0 && to < flow.count) flow.choose(to, true);
   else return;
   event.preventDefault();
 }

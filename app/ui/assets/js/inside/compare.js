@@ -106,11 +106,10 @@ class Column {
     this.element = h(
       "article.fs-column",
       { "aria-label": answer.label },
-      h("header", {}, h("h3", {}, answer.label), this.figures),
+      h("div.fs-column-head", {}, h("h3", {}, answer.label), this.figures, this.use),
       this.body,
       this.different,
       this.failure,
-      h("footer", {}, this.use),
     );
     this.text = "";
     this.take(answer);

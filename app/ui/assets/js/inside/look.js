@@ -5,7 +5,7 @@ import { number, t } from "../i18n.js";
 import { registerPanelTab } from "../panel.js";
 import { Picture } from "./picture.js";
 import { percent } from "./scales.js";
-import { get, post } from "./service.js";
+import { fill, post } from "./service.js";
 import { TokenFlow } from "./token_flow.js";
 import { nameOf } from "./words.js";
 
@@ -198,18 +198,15 @@ registerPanelTab({
   label: t("Look inside"),
   appliesTo: (message) => message.role === "assistant" && Boolean(message.figures?.new_tokens),
   mount(element, message) {
-    const ended = new AbortController();
     const place = h("div");
     const view = lookView(place, (at, signal) => post(`look/${message.id}/${at}`, {}, signal));
-    get(`tokens/${message.id}?count=100000`, ended.signal)
-      .then((told) => {
-        const flow = new TokenFlow(told, "probability", (at) => view.show(at));
-        flow.element.classList.add("fs-chooser");
-        element.append(h("p.fs-inside-help", {}, t("Choose the token to look into.")), flow.element, place);
-      })
-      .catch((error) => ended.signal.aborted || element.append(h("p.fs-refusal", { role: "alert" }, error.message)));
+    const end = fill(element, `tokens/${message.id}?count=100000`, (told) => {
+      const flow = new TokenFlow(told, "probability", (at) => view.show(at));
+      flow.element.classList.add("fs-chooser");
+      element.replaceChildren(h("p.fs-inside-help", {}, t("Choose the token to look into.")), flow.element, place);
+    });
     return () => {
-      ended.abort();
+      end();
       view.close();
     };
   },

@@ -31,6 +31,7 @@ class Notebook {
     this.logprobs = [];
     this.at = null; // the place whose candidates are shown; null: the end
     this.chat = "";
+    this.version = 0; // grows with every change of the text
     this.build(element);
     this.box.value = draft();
     this.ask();
@@ -71,6 +72,7 @@ class Notebook {
   }
 
   typed() {
+    this.version++;
     this.ids = null;
     this.at = null;
     try {
@@ -98,10 +100,12 @@ class Notebook {
     try {
       do {
         this.again = false;
+        const { version } = this;
         const request = this.request();
         const { max_tokens: _, ...settings } = this.controls.values;
         const told = await post("next", { ...request, settings, count: COUNT }, this.ended.signal);
-        if (this.again) continue;
+        // What was asked for is not what is there any more.
+        if (version !== this.version) continue;
         this.refuse(null);
         this.show(told);
       } while (this.again);
@@ -139,6 +143,7 @@ class Notebook {
 
   /** Show what could have stood in place of a token. */
   look(at) {
+    this.version++;
     this.at = at;
     this.ask().then(() => this.list.firstChild?.focus());
   }
@@ -146,6 +151,7 @@ class Notebook {
   /** Put a candidate at the place that is looked at; what stood there and after it goes. */
   pick({ id, text, logprob, control }) {
     const at = this.at ?? this.ids.length;
+    this.version++;
     this.ids = [...this.ids.slice(0, at), id];
     this.texts = [...this.texts.slice(0, at), text];
     this.logprobs = [...this.logprobs.slice(0, at), logprob];
@@ -160,6 +166,7 @@ class Notebook {
   back() {
     if (!this.ids || this.ids.length <= Math.max(1, this.prompt)) return;
     const last = this.ids.length - 1;
+    this.version++;
     for (const name of ["ids", "texts", "logprobs"]) this[name] = this[name].slice(0, last);
     this.control = this.control.filter((each) => each < last);
     this.at = null;

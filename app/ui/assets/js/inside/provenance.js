@@ -3,7 +3,7 @@
 import { copyWith, h } from "../dom.js";
 import { number, t } from "../i18n.js";
 import { registerPanelTab } from "../panel.js";
-import { get } from "./service.js";
+import { fill } from "./service.js";
 import { nameOf } from "./words.js";
 
 const figure = (ms) => (ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(2)} s`);
@@ -166,11 +166,5 @@ registerPanelTab({
   id: "origin",
   label: t("Origin"),
   appliesTo: (message) => message.role === "assistant",
-  mount(element, message) {
-    const ended = new AbortController();
-    get(`provenance/${message.id}`, ended.signal)
-      .then((told) => show(element, told))
-      .catch((error) => ended.signal.aborted || element.replaceChildren(h("p.fs-refusal", { role: "alert" }, error.message)));
-    return () => ended.abort();
-  },
+  mount: (element, message) => fill(element, `provenance/${message.id}`, (told) => show(element, told)),
 });

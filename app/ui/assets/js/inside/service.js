@@ -1,6 +1,7 @@
 // What the server tells of the inside of answers. What it refuses is thrown as an Error whose message is one line for
 // people.
 
+import { h } from "../dom.js";
 import { t } from "../i18n.js";
 
 async function asked(path, options) {
@@ -13,7 +14,7 @@ async function asked(path, options) {
   }
   if (!response.ok) {
     const { error } = await response.json().catch(() => ({}));
-    throw new Error(error ?? `${response.status} ${response.statusText}`);
+    throw Object.assign(new Error(error ?? `${response.status} ${response.statusText}`), { status: response.status });
   }
   return response;
 }
@@ -30,6 +31,28 @@ export const get = async (path, signal) => (await asked(path, { signal })).json(
 
 /** Send JSON to a path below /inside, and get JSON. */
 export const post = async (path, data = {}, signal = undefined) => (await asked(path, posted(data, signal))).json();
+
+const NO_MODEL = 503;
+const AGAIN_MS = 700;
+
+/** Fill an element with what a path tells, by show(told); says what is refused, and waits for the model where it is not
+ *  there yet. Returns a function that ends it. */
+export function fill(element, path, show) {
+  const ended = new AbortController();
+  const { signal } = ended;
+  const ask = async () => {
+    try {
+      const told = await get(path, signal);
+      if (!signal.aborted) show(told);
+    } catch (error) {
+      if (signal.aborted) return;
+      element.replaceChildren(h("p.fs-refusal", { role: "alert" }, error.message));
+      if (error.status === NO_MODEL) setTimeout(() => signal.aborted || ask(), AGAIN_MS);
+    }
+  };
+  ask();
+  return () => ended.abort();
+}
 
 /** Send JSON, and read the event stream that answers: yields [event, data]. Ends when `signal` aborts. */
 export async function* stream(path, data, signal) {

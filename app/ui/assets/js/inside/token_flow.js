@@ -1,14 +1,17 @@
 // Tokens as running text. Thousands of them stay quick: one plain element each, in blocks that the browser paints only
 // while they are in sight, and one listener for all. Rounded corners or borders would take half of the frames, and
-// `content-visibility` costs more when a block comes into sight than it saves.
+// `content-visibility` costs more when a block comes into sight than it saves. What does not fit on the first screen is
+// drawn in the frames after it.
 
 import { h } from "../dom.js";
 import { t } from "../i18n.js";
 import { scales } from "./scales.js";
 import { nameOf, visible } from "./words.js";
 
-// Tokens of a block at least; it ends where a line ends, so that the text flows as it was written.
+// Tokens of a block at least.
 const BLOCK = 60;
+const FIRST = 600;
+const MORE = 500;
 const SAME_LINE = 4;
 
 const withMarks = (text) =>
@@ -20,18 +23,43 @@ export class TokenFlow {
     this.told = told;
     this.open = open;
     this.control = new Set(told.control);
-    this.tokens = told.ids.map((_, at) => this.token(at));
+    this.count = told.ids.length;
+    this.tokens = [];
+    this.block = null;
+    this.at = 0;
+    this.chosen = null;
+    this.colour(colouring);
     this.element = h("div.fs-tokens", {
       role: "group",
       "aria-label": t("Tokens: arrow keys go from one to the next, Enter opens one"),
     });
-    this.element.append(...this.blocks());
     this.element.addEventListener("click", (event) => event.target.at !== undefined && this.choose(event.target.at, true));
     this.element.addEventListener("keydown", (event) => this.onKey(event));
-    this.at = 0;
-    this.chosen = null;
-    if (this.tokens.length) this.tokens[0].tabIndex = 0;
-    this.colour(colouring);
+    this.draw(FIRST);
+    if (this.count) this.tokens[0].tabIndex = 0;
+    this.later();
+  }
+
+  /** Draw the rest, some in each frame. */
+  later() {
+    if (this.tokens.length === this.count) return;
+    requestAnimationFrame(() => {
+      this.draw(MORE);
+      this.later();
+    });
+  }
+
+  /** Draw so many more; a block ends where a line ends, so that the text flows as it was written. */
+  draw(more) {
+    const end = Math.min(this.count, this.tokens.length + more);
+    for (let at = this.tokens.length; at < end; at++) {
+      if (!this.block) this.element.append((this.block = h("div.fs-token-block")));
+      const token = this.token(at);
+      this.tokens.push(token);
+      this.paint(at);
+      this.block.append(token);
+      if (this.block.childElementCount >= BLOCK && this.told.texts[at].endsWith("\n")) this.block = null;
+    }
   }
 
   /** One token as the lists name it. */
@@ -54,28 +82,17 @@ export class TokenFlow {
     return element;
   }
 
-  blocks() {
-    const blocks = [];
-    let block = null;
-    this.tokens.forEach((token, at) => {
-      block ??= h("div.fs-token-block");
-      block.append(token);
-      if (block.childElementCount < BLOCK || !this.told.texts[at].endsWith("\n")) return;
-      blocks.push(block);
-      block = null;
-    });
-    return block ? [...blocks, block] : blocks;
+  colour(name) {
+    this.step = scales()[name].step;
+    for (let at = 0; at < this.tokens.length; at++) this.paint(at);
   }
 
-  colour(name) {
+  paint(at) {
     const { logprobs, entropies } = this.told;
-    const { step } = scales()[name];
-    this.tokens.forEach((token, at) => {
-      const logprob = logprobs?.[at] ?? null;
-      const known = logprob === null ? null : step(logprob, entropies?.[at] ?? null);
-      const marks = `${this.control.has(at) ? " fs-control" : ""}${at === this.chosen ? " fs-chosen" : ""}`;
-      token.className = `fs-token${known === null ? "" : ` fs-p${known}`}${marks}`;
-    });
+    const logprob = logprobs?.[at] ?? null;
+    const step = logprob === null ? null : this.step(logprob, entropies?.[at] ?? null);
+    const marks = `${this.control.has(at) ? " fs-control" : ""}${at === this.chosen ? " fs-chosen" : ""}`;
+    this.tokens[at].className = `fs-token${step === null ? "" : ` fs-p${step}`}${marks}`;
   }
 
   onKey(event) {
@@ -90,7 +107,7 @@ export class TokenFlow {
 
   /** Where a key leads; undefined for one that leads nowhere. */
   target(key) {
-    const last = this.tokens.length - 1;
+    const last = this.count - 1;
     if (key === "ArrowUp" || key === "ArrowDown") return this.onLine(key === "ArrowDown" ? 1 : -1);
     const at = { ArrowLeft: this.at - 1, ArrowRight: this.at + 1, Home: 0, End: last }[key];
     return at === undefined ? undefined : Math.max(0, Math.min(last, at));
@@ -114,6 +131,7 @@ export class TokenFlow {
 
   /** Make a token the one that keys go on from; open: with what belongs to it. */
   choose(at, open) {
+    if (at >= this.tokens.length) this.draw(this.count);
     this.tokens[this.at].removeAttribute("tabindex");
     this.tokens[this.at].classList.remove("fs-chosen");
     this.at = this.chosen = at;

@@ -5,7 +5,7 @@ import { number, t } from "../i18n.js";
 import { registerPanelTab } from "../panel.js";
 import { openAlternatives } from "./alternatives.js";
 import { percent, scales, STEPS } from "./scales.js";
-import { get, post } from "./service.js";
+import { fill, post } from "./service.js";
 import { TokenFlow } from "./token_flow.js";
 
 const COLOURING = "fireside.colouring";
@@ -110,11 +110,5 @@ registerPanelTab({
   id: "tokens",
   label: t("Tokens"),
   appliesTo: (message) => message.role === "assistant" && Boolean(message.content || message.reasoning),
-  mount(element, message) {
-    const ended = new AbortController();
-    get(`tokens/${message.id}?count=100000`, ended.signal)
-      .then((told) => show(element, message, told))
-      .catch((error) => ended.signal.aborted || element.replaceChildren(h("p.fs-refusal", { role: "alert" }, error.message)));
-    return () => ended.abort();
-  },
+  mount: (element, message) => fill(element, `tokens/${message.id}?count=100000`, (told) => show(element, message, told)),
 });
