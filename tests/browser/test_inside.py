@@ -203,6 +203,30 @@ def test_the_notebook_goes_on_token_by_token(server: Server, open_page: Open) ->
     expect(page.locator("#fs-composer textarea")).to_be_visible()
 
 
+def test_where_the_model_looked_as_pictures_to_save(server: Server, open_page: Open) -> None:
+    page = open_page(server.url)
+    converse(page, "What is the capital of France?", 8)
+    panel = look(page, "Look inside")
+    panel.locator(".fs-chooser .fs-token").first.focus()
+    for key in ("ArrowRight", "ArrowRight", "Enter"):
+        page.keyboard.press(key)
+    pictures = panel.locator(".fs-picture")
+    expect(pictures).to_have_count(3, timeout=30_000)
+    assert panel.evaluate("panel => panel.scrollWidth") <= panel.evaluate("panel => panel.clientWidth")
+    panel.get_by_role("img", name="Attention by layer").focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowDown")
+    expect(pictures.first.get_by_role("status")).to_contain_text("Layer 1: ")
+    panel.get_by_label("Head", exact=True).select_option("0")
+    expect(panel.get_by_role("img", name="Attention by layer, head 0")).to_be_visible()
+    with page.expect_download() as saved:
+        pictures.last.get_by_role("button", name="SVG").click()
+    assert saved.value.path().read_text().startswith("<svg")
+    with page.expect_download() as saved:
+        pictures.last.get_by_role("button", name="PNG").click()
+    assert saved.value.path().read_bytes().startswith(b"\x89PNG")
+
+
 def test_in_chinese_and_dark_on_a_phone(server: Server, open_page: Open) -> None:
     page = open_page(server.url, viewport=PHONE, locale="zh-CN", color_scheme="dark", has_touch=True)
     page.locator("#fs-composer textarea").fill("你好")

@@ -163,7 +163,8 @@ class Look {
     const picture = new Picture(description);
     this.pictures.get(name)?.close();
     this.pictures.set(name, picture);
-    place.replaceChildren(h("h4", {}, description.title), picture.element);
+    const heading = name === "readouts" ? [] : [h("h4", {}, description.title)];
+    place.replaceChildren(...heading, picture.element);
     picture.draw();
   }
 }
