@@ -26,6 +26,7 @@ STYLES = (
     "drawer",
     "panel",
     "popups",
+    "models",
     "account",
     "transfer",
     "inside",

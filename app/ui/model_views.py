@@ -36,7 +36,7 @@ def shelf_view(library: ModelLibrary, *, admin: bool) -> dict[str, Any]:
     """
     shelf = library.shelf()
     return {
-        "entries": [asdict(entry) | {"problem": sentence(entry.problem)} for entry in shelf.entries],
+        "entries": [asdict(entry) for entry in shelf.entries],
         "downloads": {each.name: asdict(each) | {"message": sentence(each.message)} for each in shelf.downloads},
         "free_memory": shelf.free_memory,
         "free_disk": shelf.free_disk,

@@ -200,6 +200,6 @@ def test_shift_enter_breaks_the_line(shared: Server, open_page: Open) -> None:
 
 def test_a_starter_prompt_sends(shared: Server, open_page: Open) -> None:
     page = open_page(shared.url)
-    page.get_by_role("button", name="Make a list").click()
+    page.get_by_role("button", name="Explain simply").click()
     wait_answered(page)
-    expect(answers(page)).to_contain_text("You said: List five ideas")
+    expect(answers(page)).to_contain_text("You said: Explain photosynthesis")

@@ -47,6 +47,7 @@ def test_a_refused_download_is_told_and_the_question_answered_later(
     page = open_page(first.url)
     expect(page.get_by_role("progressbar", name="Model progress")).to_be_visible()
     expect(page.get_by_text(re.compile(r"Downloading .* of .* MB"))).to_be_visible()
+    expect(page.get_by_text("You can write already")).to_be_visible()
     ask(page, "What is the capital of France?")
     expect(page.get_by_text("Waiting for the model to load")).to_be_visible()
 

@@ -7,21 +7,24 @@ import { t } from "./i18n.js";
 import { startImport } from "./import.js";
 import { startInside } from "./inside/index.js";
 import { markActive, refresh, whenRow } from "./list.js";
+import { openModels, whenSettingsWanted } from "./models.js";
 import { startPanel, syncPanel } from "./panel.js";
 import { notice } from "./popup.js";
 import { modelReady, mountPresets } from "./presets.js";
+import { whenModelsChange } from "./shelf.js";
 import {
   addressed,
   closeOverlays,
   focusComposer,
   openAppearance,
+  openDrawer,
   setAddress,
   startShell,
   toggleDrawer,
   toggleSidebar,
 } from "./shell.js";
 import { mountSidebar } from "./sidebar.js";
-import { mountTopbar, whenBack, whenReady } from "./topbar.js";
+import { lookAgain, mountTopbar, whenBack, whenReady } from "./topbar.js";
 import {
   editLast,
   jump,
@@ -80,7 +83,7 @@ function removed(id) {
 function mount(part) {
   return (element) => {
     if (part === "sidebar") mountSidebar(element, actions);
-    if (part === "topbar") mountTopbar(element, { toggleSidebar, openAppearance, toggleDrawer });
+    if (part === "topbar") mountTopbar(element, { toggleSidebar, openAppearance, toggleDrawer, openModels });
     if (part === "transcript") mountTranscript(element);
     if (part === "presets") mountPresets(element);
     if (++mounted < PARTS.length) return;
@@ -131,6 +134,8 @@ document.addEventListener("visibilitychange", () => {
   if (!document.hidden && opened) markActive(openConversation());
 });
 whenReady(modelReady);
+whenSettingsWanted(openDrawer);
+whenModelsChange(lookAgain);
 whenBack(() => {
   refresh(null);
   open(openConversation());

@@ -37,7 +37,8 @@ const facts = (entry) =>
 
 /** A card that is drawn anew when something but a download's progress has changed. */
 export class ModelCard {
-  /** options: mayChange, and openSettings, which shows what is recommended. */
+  /** options: mayChange(); redraw(); openSettings(), which shows what is recommended; brief, for little room; use, to
+   *  load what was downloaded. */
   constructor(options) {
     this.options = options;
     this.refused = "";
@@ -71,7 +72,8 @@ export class ModelCard {
   }
 
   #draw(entry, download, state) {
-    const title = entry.title || entry.name;
+    const { brief } = this.options;
+    const title = (brief && entry.title.split(",")[0]) || entry.title || entry.name;
     const running = download?.status === "running";
     const failed = download?.status === "failed" ? download.message : "";
     const partial = entry.whole_bytes > 0;
@@ -86,8 +88,10 @@ export class ModelCard {
         entry.loaded && h("span.fs-chip.fs-in-use", {}, t("in use")),
         verdictChip(entry),
       ),
-      ...[facts(entry), costs(entry), title !== entry.name && entry.name].map((line, at) => line && h(at === 2 ? "code" : "span", {}, line)).filter(Boolean),
       ...[
+        !brief && h("span", {}, facts(entry)),
+        h("span", {}, costs(entry)),
+        !brief && title !== entry.name && h("code", {}, entry.name),
         entry.reading && h("span", {}, t("Looking at its files…")),
         cancelled && h("span", {}, t("{done} of {total} have arrived", { done: size(entry.bytes), total: size(entry.whole_bytes) })),
         !partial && !running && entry.problem && h("span.fs-problem", {}, entry.problem),

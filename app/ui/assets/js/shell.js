@@ -48,6 +48,11 @@ export function toggleDrawer() {
   setPanel("drawer", !isOpen("drawer"));
 }
 
+/** Open the settings, if they are not. */
+export function openDrawer() {
+  if (!isOpen("drawer")) toggleDrawer();
+}
+
 /** Close what lies over the conversation on a narrow page; whether anything did. */
 export function closeOverlays() {
   if (!narrow.matches || !(isOpen("side") || isOpen("drawer"))) return false;

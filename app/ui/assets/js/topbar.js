@@ -1,15 +1,15 @@
 // The bar above the conversation: the model and its state, the meter, and whether the server is there at all.
 
 import { send } from "./bridge.js";
-import { h, iconButton } from "./dom.js";
+import { h, icon, iconButton } from "./dom.js";
 import { number, t } from "./i18n.js";
 import { notice } from "./popup.js";
+import { shortName, size } from "./units.js";
 
 const BUSY_MS = 700;
 const IDLE_MS = 5_000;
-const megabytes = (bytes) => `${(bytes / 1e6).toFixed(bytes < 1e7 ? 1 : 0)} MB`;
 
-let name, state, progress, retry, meter, ring, meterText, banner;
+let name, chooser, state, progress, retry, meter, ring, meterText, banner;
 let context = 0;
 let figures = null;
 let timer = null;
@@ -17,6 +17,9 @@ let reachable = true;
 let onBack = () => {};
 let onReady = () => {};
 let before = "";
+let trouble = "";
+let latest = null;
+const watchers = [];
 // What was said of the database already; a page that is loaded again says it again.
 const told = new Set();
 
@@ -30,8 +33,15 @@ export function whenReady(callback) {
   onReady = callback;
 }
 
-export function mountTopbar(element, { toggleSidebar, openAppearance, toggleDrawer }) {
+/** Call `callback(status)` with the latest and each time the server has told how far its model is. */
+export function whenStatus(callback) {
+  watchers.push(callback);
+  if (latest) callback(latest);
+}
+
+export function mountTopbar(element, { toggleSidebar, openAppearance, toggleDrawer, openModels }) {
   name = h("span.fs-model-name");
+  chooser = h("button.fs-model-button", { type: "button", "aria-haspopup": "dialog", onclick: openModels }, name, icon("chevron"));
   state = h("span.fs-model-state", { role: "status" });
   progress = h("progress.fs-progress", { "aria-label": t("Model progress"), hidden: true });
   retry = h("button.fs-button.fs-small", { type: "button", hidden: true, onclick: askAgain }, t("Retry"));
@@ -45,7 +55,7 @@ export function mountTopbar(element, { toggleSidebar, openAppearance, toggleDraw
   });
   element.append(
     iconButton("sidebar", t("Toggle sidebar"), toggleSidebar, "button.fs-icon.fs-toggle-side", { "aria-expanded": "true" }),
-    h("div.fs-model", {}, name, state, progress, retry),
+    h("div.fs-model", {}, chooser, state, progress, retry),
     meter,
     appearance,
     iconButton("sliders", t("Settings"), toggleDrawer, "button.fs-icon.fs-toggle-drawer", { "aria-expanded": "false" }),
@@ -95,7 +105,7 @@ async function look() {
       if (!reachable) onBack();
     }
     reachable = true;
-    wait = status.status === "ready" || status.status === "failed" ? IDLE_MS : BUSY_MS;
+    wait = ["ready", "failed"].includes(status.status) && !status.downloads ? IDLE_MS : BUSY_MS;
   } catch {
     reachable = false;
     wait = 1500;
@@ -106,16 +116,20 @@ async function look() {
   timer = setTimeout(look, wait);
 }
 
-function show({ status, name: asked, message, done_bytes: done, total_bytes: total, model }) {
+function show(told) {
+  const { status, name: asked, message, done_bytes: done, total_bytes: total, model } = told;
+  latest = told;
+  for (const watcher of watchers) watcher(told);
   const counted = total > 0 && (status === "downloading" || status === "loading");
-  name.textContent = asked.split("/").at(-1);
-  name.title = model
+  name.textContent = shortName(asked);
+  chooser.setAttribute("aria-label", t("Model: {name}", { name: name.textContent }));
+  chooser.title = model
     ? t("{name}, {parameters} million parameters, {quantization}, on {device}", { ...model, parameters: number(Math.round(model.parameters / 1e6)) })
     : asked;
   const words = {
     absent: t("Looking for the model…"),
-    downloading: total ? t("Downloading {done} of {total}", { done: megabytes(done), total: megabytes(total) }) : t("Downloading…"),
-    loading: t("Loading…"),
+    downloading: total ? t("Downloading {done} of {total}", { done: size(done), total: size(total) }) : t("Downloading…"),
+    loading: told.answers ? t("Waiting for answers to end…") : t("Loading…"),
     ready: model ? model.quantization : "",
     failed: message,
   };
@@ -131,6 +145,8 @@ function show({ status, name: asked, message, done_bytes: done, total_bytes: tot
   context = model?.context ?? 0;
   if (status === "ready" && before && before !== "ready") onReady();
   before = status;
+  if (told.trouble && told.trouble !== trouble) notice(told.trouble, { kind: "error", seconds: 15 });
+  trouble = told.trouble;
   draw();
 }
 

@@ -3,6 +3,7 @@
 import { receive, send } from "./bridge.js";
 import { noteRevision } from "./changes.js";
 import { h, iconButton } from "./dom.js";
+import { emptyState } from "./empty.js";
 import { t } from "./i18n.js";
 import { MessageRow } from "./message.js";
 import { syncPanel } from "./panel.js";
@@ -11,12 +12,6 @@ import { addressed } from "./shell.js";
 import { follow } from "./stream.js";
 import { lookAgain, showFigures } from "./topbar.js";
 
-const STARTERS = [
-  [t("Explain simply"), t("Explain in three sentences why the sky is blue.")],
-  [t("Write a little"), t("Write a short poem about a campfire on a cold night.")],
-  [t("Make a list"), t("List five ideas for a rainy afternoon at home.")],
-  [t("Say it better"), t("Make this sentence friendlier: Send me the report today.")],
-];
 const NEAR_BOTTOM = 60;
 
 let scroller, log, polite, empty, down;
@@ -92,24 +87,6 @@ export function mountTranscript(element) {
   element.append(scroller, down, polite);
 }
 
-function emptyState() {
-  const starter = ([title, text]) =>
-    h(
-      "button.fs-starter",
-      { type: "button", onclick: () => send("transcript", "ask", { text }) },
-      h("strong", {}, title),
-      h("span", {}, text),
-    );
-  return h(
-    "div.fs-empty",
-    {},
-    h("img.fs-empty-mark", { src: new URL("../favicon.svg", import.meta.url).href, alt: "" }),
-    h("h1", {}, t("What shall we talk about?")),
-    h("div.fs-starters", {}, ...STARTERS.map(starter)),
-    h("p", {}, t("The starter model is tiny: quick and private, but it often gets facts wrong.")),
-  );
-}
-
 const lastStatus = () => rows.at(-1)?.message.status ?? null;
 const nearBottom = () => scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight < NEAR_BOTTOM;
 const toBottom = (behavior) => scroller.scrollTo({ top: scroller.scrollHeight, behavior });
@@ -179,9 +156,24 @@ function bringIntoView(id) {
   setTimeout(() => found.classList.remove("fs-found"), 2500);
 }
 
+/** Say where another model goes on than the one that answered before. */
+function tellModels() {
+  for (const line of log.querySelectorAll(".fs-model-change")) line.remove();
+  let before = "";
+  for (const { message, element } of rows) {
+    const model = message.figures?.model;
+    if (!model) continue;
+    if (before && model !== before) {
+      element.before(h("div.fs-model-change", { role: "separator" }, h("span", {}, t("From here on {model} answers", { model }))));
+    }
+    before = model;
+  }
+}
+
 /** Bring everything around the rows in line with them. */
 function settle() {
   empty.hidden = rows.length > 0;
+  tellModels();
   const live = rows.at(-1)?.streaming ? rows.at(-1) : null;
   const followed = endStream?.id;
   if (followed && followed !== live?.message.id) {
