@@ -27,6 +27,7 @@ STYLES = (
     "panel",
     "popups",
     "models",
+    "shortcuts",
     "account",
     "transfer",
     "inside",
@@ -65,5 +66,7 @@ def head() -> str:
     return (
         f"<script>{early}</script>{styles}"
         f'<link rel="icon" type="image/svg+xml" href="{base}/favicon.svg">'
+        f'<link rel="apple-touch-icon" href="{base}/icon-192.png">'
+        f'<link rel="manifest" href="{base}/manifest.webmanifest">'
         f'<script type="module" src="{base}/js/main.js"></script>'
     )

@@ -21,7 +21,9 @@ PLACEHOLDER = re.compile(r"\{(\w+)\}")
 WORDS = re.compile(r"[A-Z][a-z]+(?:[ …,.].*)?")
 # Names that are the same in every language, and names of keys and of the browser's things.
 NAMES = {"Fireside", "English", "Markdown", "ShareGPT", "GitHub", "Claude", "Open WebUI", "LM Studio", "SillyTavern"}
-NOT_SHOWN = re.compile(r"Arrow\w+|Escape|Enter|Tab|Home|End|Delete|Infinity|Page\w+|Control|Files|Shift|Alt|Meta|Z")
+NOT_SHOWN = re.compile(
+    r"Arrow\w+|Escape|Enter|Tab|Home|End|Delete|Infinity|Page\w+|Control|Files|Shift|Alt|Meta|Ctrl|Del|Esc|Z"
+)
 
 
 def dictionary() -> dict[str, str]:

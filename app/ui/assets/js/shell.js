@@ -1,9 +1,10 @@
 // The frame: both side panels, theme, address, keys.
 
-import { icon } from "./dom.js";
+import { icon, iconButton } from "./dom.js";
 import { chooseLanguage, chosenLanguage, t } from "./i18n.js";
 import { closePanel } from "./panel.js";
 import { closePopup, openMenu } from "./popup.js";
+import { toggleShortcuts } from "./shortcuts.js";
 import { focusSearch } from "./sidebar.js";
 
 const root = document.documentElement;
@@ -32,20 +33,39 @@ function setPanel(name, open, keep = true) {
   root.classList.toggle(`fs-${name}-open`, open);
   document.querySelector(`.fs-toggle-${name}`)?.setAttribute("aria-expanded", String(open));
   if (keep && !narrow.matches) remember(name, open ? "open" : "closed");
+  seclude();
 }
 
 const isOpen = (name) => root.classList.contains(`fs-${name}-open`);
 
+/** On a narrow page side panels lie over everything; what is below is out of reach, and the focus within. */
+function seclude() {
+  const over = narrow.matches ? ["side", "drawer"].find(isOpen) : undefined;
+  for (const name of ["side", "main", "drawer"]) {
+    document.getElementById(`fs-${name}`).inert = over !== undefined && name !== over;
+  }
+}
+
+/** Open or close a side panel by hand: the focus goes along on a narrow page. */
+function toggle(name) {
+  setPanel(name, !isOpen(name));
+  if (!narrow.matches || !isOpen(name)) return;
+  const close = document.querySelector(`.fs-close-${name}`);
+  close.focus();
+  // While the panel slides in, it may not be seen enough to take the focus.
+  document.getElementById(`fs-${name}`).addEventListener("transitionend", () => isOpen(name) && close.focus(), { once: true });
+}
+
 export function toggleSidebar() {
   if (narrow.matches) setPanel("drawer", false);
-  setPanel("side", !isOpen("side"));
+  toggle("side");
 }
 
 export function toggleDrawer() {
   // The panel lies where the drawer is.
   if (closePanel() && isOpen("drawer")) return;
   if (narrow.matches) setPanel("side", false);
-  setPanel("drawer", !isOpen("drawer"));
+  toggle("drawer");
 }
 
 /** Open the settings, if they are not. */
@@ -55,9 +75,10 @@ export function openDrawer() {
 
 /** Close what lies over the conversation on a narrow page; whether anything did. */
 export function closeOverlays() {
-  if (!narrow.matches || !(isOpen("side") || isOpen("drawer"))) return false;
-  setPanel("side", false);
-  setPanel("drawer", false);
+  const open = narrow.matches && ["side", "drawer"].find(isOpen);
+  if (!open) return false;
+  setPanel(open, false);
+  document.querySelector(`.fs-toggle-${open}`)?.focus();
   return true;
 }
 
@@ -104,6 +125,8 @@ export function openAppearance(anchor) {
     tongue("en", "English"),
     tongue("zh-CN", "简体中文"),
     tongue("", t("Browser's language")),
+    null,
+    { label: t("Keyboard shortcuts"), icon: "keyboard", action: toggleShortcuts },
   ]);
 }
 
@@ -158,6 +181,9 @@ export function startShell({ create, open }) {
     setPanel("side", !narrow.matches && recall("side") !== "closed", false);
     setPanel("drawer", !narrow.matches && recall("drawer") === "open", false);
   });
+  document.getElementById("fs-drawer-title").append(
+    iconButton("close", t("Close settings"), () => closeOverlays(), "button.fs-icon.fs-close-drawer"),
+  );
   const scrim = document.createElement("div");
   scrim.className = "fs-scrim";
   scrim.addEventListener("click", closeOverlays);
@@ -173,7 +199,9 @@ function onKey(event, create) {
   const typing = event.target.closest?.("input, textarea, [contenteditable]");
   if (command && !event.shiftKey && key === "k") openSearch();
   else if (command && event.shiftKey && key === "o") create();
+  else if (command && event.shiftKey && key === "s") toggleSidebar();
   else if (command && key === ",") toggleDrawer();
+  else if ((command && key === "/") || (key === "?" && !typing)) toggleShortcuts();
   else if (key === "/" && !command && !typing) focusComposer();
   else if (key === "escape") {
     if (!closePopup() && !closePanel() && !closeOverlays()) stopAnswer();

@@ -1,6 +1,7 @@
 export const CHINESE = {
   "Waiting": "等待",
   "Cancel": "取消",
+  "Chats": "对话",
   "Clear": "清除",
   "Close": "关闭",
   "Copied": "已复制",

@@ -4,7 +4,6 @@ export const CHINESE = {
   "Adding: {done} of {total} chats": "正在添加：{total} 个对话中的第 {done} 个",
   "Already there": "已存在",
   "Cancelled, or the server is gone. Chats are added only once all of the file is read.": "已取消，或服务器已断开。只有读完整个文件后才会添加对话。",
-  "Chats": "对话",
   "Chats found by “{query}”": "搜索“{query}”找到的对话",
   "Chats: {count}.": "对话：{count} 个。",
   "Choose at least one chat.": "请至少选择一个对话。",

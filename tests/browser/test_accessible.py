@@ -1,0 +1,146 @@
+"""Everybody can use the page: axe-core finds nothing serious, the focus goes where it should, and all is reachable."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, expect
+
+from .conftest import Server, answers, ask, message_box, wait_answered
+
+Open = Callable[..., Page]
+SERIOUS = ("serious", "critical")
+PHONE = {"width": 390, "height": 844}
+
+
+def violations(page: Page, view: str, *, dark: bool = False) -> list[str]:
+    """What axe-core finds that keeps people out, a line each: where, which rule, and the elements.
+
+    dark: look at its colours in the dark too, the only thing that differs there.
+    """
+    lines = _violations(page, view, {"resultTypes": ["violations"]})
+    if dark:
+        _choose(page, "dark")
+        lines += _violations(page, f"{view}, dark", {"runOnly": ["color-contrast"]})
+        _choose(page, "light")
+    return lines
+
+
+def _choose(page: Page, scheme: Literal["light", "dark"]) -> None:
+    page.emulate_media(color_scheme=scheme)
+    # The theme follows the system a moment later, and colours change over some frames.
+    page.wait_for_function("dark => document.body.classList.contains('dark') === dark", arg=scheme == "dark")
+    page.wait_for_function("() => document.getAnimations().every(each => each.playState === 'finished')")
+
+
+def _violations(page: Page, view: str, options: dict[str, object]) -> list[str]:
+    return [
+        f"{view}: {each['id']}: {node['html'][:160]} {node['any'][0]['message'] if node['any'] else ''}"
+        for each in Axe().run(page, options=options).response["violations"]
+        if each["impact"] in SERIOUS
+        for node in each["nodes"][:4]
+    ]
+
+
+def test_axe_finds_nothing_serious(shared: Server, open_page: Open) -> None:
+    page = open_page(shared.url, color_scheme="light", reduced_motion="reduce")
+    found = violations(page, "a new chat", dark=True)
+    ask(page, "markdown, please")
+    wait_answered(page)
+    answers(page).hover()
+    answers(page).get_by_role("button", name="More").click()
+    found += violations(page, "an answer and its menu", dark=True)
+    page.keyboard.press("Escape")
+    page.get_by_title("Figures of this answer").click()
+    expect(page.get_by_role("tab", name="Figures")).to_be_visible()
+    found += violations(page, "a message's panel")
+    page.get_by_role("button", name="Close panel").click()
+    page.get_by_role("button", name="Settings", exact=True).click()
+    page.get_by_role("searchbox", name="Search chats").fill("markdown")
+    expect(page.get_by_role("region", name="Messages")).to_be_visible()
+    found += violations(page, "settings and a search", dark=True)
+    page.get_by_role("button", name="Trash").click()
+    expect(page.get_by_role("dialog", name="Trash")).to_be_visible()
+    found += violations(page, "the trash")
+    page.keyboard.press("Escape")
+    page.keyboard.press("Control+/")
+    found += violations(page, "the shortcuts")
+    assert "\n".join(found) == ""
+
+
+def test_axe_finds_nothing_serious_on_a_phone(shared: Server, open_page: Open) -> None:
+    page = open_page(shared.url, viewport=PHONE, color_scheme="light", reduced_motion="reduce")
+    ask(page, "markdown, please")
+    wait_answered(page)
+    found = violations(page, "an answer", dark=True)
+    page.get_by_role("button", name="Settings", exact=True).click()
+    found += violations(page, "settings")
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Toggle sidebar").click()
+    expect(page.get_by_role("searchbox", name="Search chats")).to_be_visible()
+    found += violations(page, "the list")
+    assert "\n".join(found) == ""
+
+
+def test_the_shortcuts_are_told_and_do_what_they_say(shared: Server, open_page: Open) -> None:
+    page = open_page(shared.url)
+    page.keyboard.press("Control+/")
+    sheet = page.get_by_role("dialog", name="Keyboard shortcuts")
+    expect(sheet).to_contain_text("Rename the chosen chat")
+    page.keyboard.press("Escape")
+    expect(sheet).to_be_hidden()
+    page.get_by_role("button", name="New chat").focus()
+    page.keyboard.press("?")
+    expect(sheet).to_be_visible()
+    sheet.get_by_role("button", name="Close").click()
+    # While somebody types, it is a question mark.
+    message_box(page).press("?")
+    expect(sheet).to_be_hidden()
+    expect(message_box(page)).to_have_value("?")
+    message_box(page).fill("")
+    page.keyboard.press("Control+,")
+    expect(page.get_by_role("slider", name="Temperature", exact=True)).to_be_visible()
+    page.keyboard.press("Control+Shift+S")
+    expect(page.get_by_role("searchbox", name="Search chats")).to_be_hidden()
+
+
+def test_on_a_phone_the_focus_stays_in_what_lies_over_the_page(shared: Server, open_page: Open) -> None:
+    page = open_page(shared.url, viewport=PHONE)
+    for opener, closer, inside in (
+        ("Toggle sidebar", "Close sidebar", "#fs-side"),
+        ("Settings", "Close settings", "#fs-drawer"),
+    ):
+        button = page.get_by_role("button", name=opener, exact=True)
+        expect(button).to_have_attribute("aria-expanded", "false")
+        button.click()
+        expect(page.get_by_role("button", name=closer)).to_be_focused()
+        for _ in range(30):
+            page.keyboard.press("Tab")
+            focused = "(side) => document.activeElement === document.body || !!document.activeElement.closest(side)"
+            assert page.evaluate(focused, inside)
+        # In the search box, Escape is for the box.
+        page.get_by_role("button", name=closer).focus()
+        page.keyboard.press("Escape")
+        expect(button).to_be_focused()
+        expect(button).to_have_attribute("aria-expanded", "false")
+
+
+def test_the_end_of_an_answer_is_announced(shared: Server, open_page: Open) -> None:
+    page = open_page(shared.url)
+    ask(page, "announce me")
+    wait_answered(page)
+    expect(page.get_by_role("status").filter(has_text="Answer finished")).to_have_count(1)
+    expect(page.get_by_role("log", name="Conversation")).to_have_attribute("aria-live", "off")
+
+
+def test_the_page_can_be_installed_as_a_window(shared: Server, open_page: Open) -> None:
+    page = open_page(shared.url)
+    session = page.context.new_cdp_session(page)
+    manifest = session.send("Page.getAppManifest")
+    assert manifest["errors"] == []
+    assert manifest["url"].endswith("/manifest.webmanifest")
+    problems = session.send("Page.getInstallabilityErrors")["installabilityErrors"]
+    # Incognito windows, as tests have, never install anything.
+    assert [each["errorId"] for each in problems if each["errorId"] != "in-incognito"] == []
