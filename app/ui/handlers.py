@@ -84,12 +84,13 @@ class Handlers:
         return self.open(text_of(event, "id"))
 
     @refusable(outputs=1, notice=0)
-    def ask(self, event: gr.EventData, conversation_id: str, *form: Any) -> dict[str, Any]:
-        """Send a message; the transcript. What is refused stays in the page's box.
+    def ask(self, event: gr.EventData, *form: Any) -> dict[str, Any]:
+        """Send a message into the conversation that the event names, "" for a new one; the transcript.
 
-        The answer names the event's `nonce`, so that the page knows which of its messages was taken.
+        What is refused stays in the page's box. The answer names the event's `nonce`, so that the page knows which of
+        its messages was taken.
         """
-        text = text_of(event, "text")
+        conversation_id, text = text_of(event, "conversation"), text_of(event, "text")
         read = self.preset.read(*form)
         if conversation_id:
             conversation = self._present(conversation_id)

@@ -123,7 +123,8 @@ def _wire_chat(
     page.load(handlers.load, open_id, [messages, drawer.buttons, *drawer.form], js=requested, **QUIET)
     messages.open(handlers.open_event, None, [messages, drawer.buttons, *drawer.form], **LAST)
     messages.sync(handlers.sync, None, messages, **LAST)
-    messages.ask(handlers.ask, [open_id, *drawer.form], messages, **HERE, **EACH)
+    # Not HERE: where an event has a script, Gradio first copies the values of its outputs, here the whole transcript.
+    messages.ask(handlers.ask, drawer.form, messages, **EACH)
     messages.retry(handlers.retry, [open_id, *drawer.form], messages, **HERE, **QUIET)
     for name in MESSAGE_EVENTS:
         getattr(messages, name)(getattr(handlers.message, name), None, messages, **QUIET)

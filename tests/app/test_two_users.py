@@ -278,7 +278,7 @@ EVENTS: dict[str, Call] = {
     "load": ({}, [HERE]),
     "open_event": ({"id": HERE}, []),
     "sync": ({"id": HERE}, []),
-    "ask": ({"text": "And then?"}, [HERE, *FORM]),
+    "ask": ({"conversation": HERE, "text": "And then?"}, [*FORM]),
     "retry": ({"id": "{answer}", "preset": "{preset}"}, [HERE, *FORM]),
     "message_version": ({"id": "{message}"}, []),
     "message_edit": ({"id": "{message}", "text": "Otherwise"}, []),

@@ -145,6 +145,8 @@ def test_what_cannot_be_sent_stays(scripted: Callable[..., Server], open_page: O
     expect(message_box(page)).to_have_value("into the void")
     server.start()
     expect(page.get_by_text("Fireside is not running. Your chats")).to_be_hidden(timeout=15_000)
+    # Gradio loads the page anew by itself, sooner or later.
+    page.reload()
     expect(message_box(page)).to_have_value("into the void")
     message_box(page).press("Enter")
     wait_answered(page, 2)

@@ -7,6 +7,7 @@ import { h, icon, iconButton } from "./dom.js";
 import { draftOf, keepDraft } from "./drafts.js";
 import { number, t } from "./i18n.js";
 import { notice } from "./popup.js";
+import { addressed } from "./shell.js";
 import { isReachable, lookAgain } from "./topbar.js";
 import { Waiting } from "./waiting.js";
 
@@ -26,7 +27,6 @@ let conversation = null; // whose draft is in the box
 let sending = null; // {nonce, conversation, text, waiting}: what the server has not taken yet
 let held = false;
 let last; // how the last answer ended
-let eager = false; // Enter came before the conversation
 let warned = false;
 let resting = null;
 let chips, picker, attach, waiting, count;
@@ -86,9 +86,6 @@ export function conversationSettled(id, status) {
   last = status;
   waiting.show(conversation, held);
   sendWaiting();
-  if (!eager) return;
-  eager = false;
-  submit();
 }
 
 /** The server has taken a message; where it is kept. */
@@ -267,10 +264,8 @@ function onClick(event) {
 }
 
 function submit() {
-  if (conversation === null) {
-    eager = true;
-    return;
-  }
+  // Enter may come before the conversation does.
+  conversation ??= addressed();
   const typed = box().value;
   const text = quote(typed, files);
   if (!running() && !waiting.messages.length) {
@@ -296,7 +291,7 @@ function dispatch(message) {
   if (sending) return;
   const nonce = `${Date.now().toString(36)}-${Math.random().toString(36).slice(2)}`;
   sending = { ...message, nonce, conversation };
-  send("transcript", "ask", { text: message.text, nonce });
+  send("transcript", "ask", { text: message.text, nonce, conversation });
   const timer = () => {
     if (sending?.nonce !== nonce) return;
     lookAgain();

@@ -26,7 +26,7 @@ export function emptyState() {
   const starter = ({ title, text, better: hidden }) =>
     h(
       "button.fs-starter",
-      { type: "button", hidden, onclick: () => send("transcript", "ask", { text }) },
+      { type: "button", hidden, onclick: () => send("transcript", "ask", { text, conversation: window.fireside.openConversation() }) },
       h("strong", {}, title),
       h("span", {}, text),
     );
