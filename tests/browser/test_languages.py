@@ -22,6 +22,8 @@ SAME = {
         "ShareGPT",
         "llama.cpp",
         "scripted",
+        "Scripted.gguf",
+        *("ChatGPT", "Claude", "Open", "WebUI", "LM", "Studio", "text-generation-webui", "SillyTavern", "zip"),
         "English",
         "Top-k",
         "Top-p",
@@ -81,7 +83,12 @@ def test_no_view_has_english_left(shared: Server, open_page: Open) -> None:
     expect(page.get_by_role("tab", name="数据")).to_be_visible()
     look()
     page.get_by_role("button", name="关闭面板").click()
-    for name in ("更多", "对话菜单", "主题和语言", "导出对话"):
+    for name in ("导入对话", "导出对话"):
+        page.get_by_role("button", name=name).click()
+        expect(page.get_by_role("dialog", name=name)).to_be_visible()
+        look()
+        page.keyboard.press("Escape")
+    for name in ("更多", "对话菜单", "主题和语言"):
         page.get_by_role("button", name=name).last.click()
         expect(page.get_by_role("menu")).to_be_visible()
         look()

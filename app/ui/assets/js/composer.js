@@ -135,6 +135,12 @@ function restore() {
   write(draft.text);
 }
 
+/** The open conversation is gone: what is in the box goes along to a new one, unless something is begun there. */
+export function takeDraftAlong() {
+  const begun = draftOf("");
+  if (!begun.text && !begun.files.length) keepDraft("", { text: box().value, files });
+}
+
 function keep() {
   clearTimeout(resting);
   if (conversation === null || !box()) return;

@@ -2,7 +2,7 @@
 
 import { connect, receive, send } from "./bridge.js";
 import { followChanges, isOutdated } from "./changes.js";
-import { conversationSettled, messageRefused, messageSent, startComposer } from "./composer.js";
+import { conversationSettled, messageRefused, messageSent, startComposer, takeDraftAlong } from "./composer.js";
 import { t } from "./i18n.js";
 import { startImport } from "./import.js";
 import { startInside } from "./inside/index.js";
@@ -120,6 +120,7 @@ whenRow((row) => {
 /** The open conversation was deleted, and not here. */
 function lose(id) {
   if (id === removing) return;
+  takeDraftAlong();
   startConversation();
   open("");
   notice(t("This chat was deleted in another tab. What you typed is still here."), {
