@@ -26,9 +26,11 @@ from typing import Any, NamedTuple
 from app.chats import Chats
 from app.home import models_folder
 from app.library import ModelLibrary
+from app.list_routes import page_of
 from app.models import Models
 from app.server import freeze
 from app.store import Store
+from app.store.search import Filters
 from app.store.store import DATABASE
 from app.ui.handlers import Handlers
 from app.ui.views import Sequencer
@@ -128,16 +130,17 @@ def measure(home: Path, models: Models, count: int, rounds: int) -> Times:
     with Store.open(home) as store:
         chats = Chats(store, models)
         library = ModelLibrary(models, models_folder())
-        handlers = Handlers(Workspace(OWNER, store, chats), library, Sequencer())
+        mine = Workspace(OWNER, store, chats)
+        handlers = Handlers(mine, library, Sequencer())
         try:
             longest = longest_conversation(home)
             # The first prompt of a model also begins the process that renders its template.
             timed("open, the first after a start", "", lambda: handlers.open(longest))
             for _ in range(rounds):
                 for kind, query in queries(count):
-                    timed("search", kind, lambda query=query: handlers.list.list(query))
+                    timed("search", kind, lambda query=query: page_of(mine, query, False, Filters(), 0))
                 for _ in range(10):
-                    timed("list of chats", "", handlers.list.list)
+                    timed("list of chats", "", lambda: page_of(mine, "", False, Filters(), 0))
                     timed("open 1,000 messages", "", lambda: handlers.open(longest))
         finally:
             chats.close()

@@ -211,7 +211,7 @@ def test_many_ask_at_once(rooms: Rooms, hub: ModelHub) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    until(lambda: rooms.library.shelf().downloads, lambda states: states[0].status == "done")
+    until(lambda: rooms.library.shelf().downloads, lambda states: bool(states) and states[0].status == "done")
     assert [sent.name for sent in hub.sent] == ["tiny.gguf"]
 
 

@@ -134,7 +134,7 @@ def test_an_overlong_prompt_is_kept_with_its_error(shared: Server, open_page: Op
 
 
 def test_sending_while_the_model_loads_waits_for_it(scripted: Start, open_page: Open) -> None:
-    page = open_page(scripted(loading=6.0).url)
+    page = open_page(scripted(loading=12.0).url)
     expect(page.get_by_text("Loading…")).to_be_visible()
     ask(page, "early bird")
     expect(answers(page)).to_contain_text("Waiting for the model to load")

@@ -109,7 +109,7 @@ def test_a_model_is_downloaded_by_its_name_cancelled_resumed_used_and_removed(
 ) -> None:
     page = open_page(server.url)
     other = open_page(server.url, page.context)
-    hub.pause = 0.1
+    hub.pause = 0.4
     message_box(page).fill("a draft that stays")
     panel(page).get_by_role("textbox", name="Name on Hugging Face").fill(HUB_NAME)
     panel(page).get_by_role("button", name="Download", exact=True).click()

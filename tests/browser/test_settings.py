@@ -209,7 +209,7 @@ def test_theme_is_remembered(shared: Server, open_page: Open) -> None:
     choose_theme(page, "System's theme")
     assert page.evaluate(background) == light
     page.emulate_media(color_scheme="dark")
-    assert page.evaluate(background) == dark
+    page.wait_for_function(f"{background} === '{dark}'")
     choose_theme(page, "Light theme")
     assert page.evaluate(background) == light
 

@@ -51,7 +51,8 @@ export class ModelCard {
   update(entry, download, state) {
     const told = download && { status: download.status, message: download.message };
     const key = JSON.stringify([entry, told, state?.recommended, state?.status, this.refused, this.options.mayChange()], (name, value) =>
-      name === "bytes" && told?.status === "running" ? 0 : value,
+      // What grows meanwhile is told by the bar: a button that is drawn anew loses the click on it.
+      (name === "bytes" || name === "problem") && told?.status === "running" ? 0 : value,
     );
     this.entry = entry;
     if (download?.status === "running") this.#progress(download);
