@@ -96,9 +96,9 @@ def test_counting_costs_no_more_in_a_longer_chat() -> None:
             self.counted += len(text)
             return super().tokenize(text)
 
-        def chat_tokens(self, messages: Any) -> list[int]:
+        def chat_tokens(self, messages: Any, **options: Any) -> list[int]:
             self.counted += sum(len(one["content"]) for one in messages)
-            return super().chat_tokens(messages)
+            return super().chat_tokens(messages, **options)
 
     costs = []
     for turns in (30, 300):

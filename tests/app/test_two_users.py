@@ -173,7 +173,8 @@ def routes(app: FastAPI) -> set[tuple[str, str]]:
     for route in waiting:
         # FastAPI keeps a router that was included as it is.
         waiting += getattr(getattr(route, "original_router", None), "routes", [])
-    return {(method, route.path) for route in waiting if isinstance(route, APIRoute) for method in route.methods}
+    ours = [route for route in waiting if isinstance(route, APIRoute)]
+    return {(method, route.path) for route in ours for method in route.methods or ()}
 
 
 # What the address alone does not say.
@@ -215,7 +216,7 @@ def test_a_route_has_what_is_ones_own(world: World, method: str, path: str) -> N
     if not address:
         assert nobody.request(method, path).status_code == 401
         return
-    body = {"json": {}} if method == "POST" and kind == "key" else {}
+    body: dict[str, Any] = {"json": {}} if method == "POST" and kind == "key" else {}
     unknown = nobody.request(method, filled(address, anna), **body)
     if kind == "open":
         assert MARK not in unknown.text

@@ -33,7 +33,12 @@ def test_nothing_that_is_sent_fails_inside(address: str, path: str, mode: Genera
     operation = schemathesis.openapi.from_url(f"{address}/openapi.json")[path]["POST"]
     tried = 0
 
-    @settings(max_examples=EXAMPLES, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+    @settings(
+        max_examples=EXAMPLES,
+        deadline=None,
+        phases=[Phase.generate],
+        suppress_health_check=tuple(HealthCheck.__members__.values()),
+    )
     @given(operation.as_strategy(generation_mode=mode))
     def answered(case: schemathesis.Case) -> None:
         nonlocal tried

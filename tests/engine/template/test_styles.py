@@ -173,7 +173,7 @@ def test_a_stored_thought_is_passed_as_the_template_asks() -> None:
     ],
 )
 def test_it_is_known_whether_the_prompt_has_opened_the_thoughts(
-    source: str, options: dict[str, bool], thinking: bool
+    source: str, options: dict[str, Any], thinking: bool
 ) -> None:
     template = ChatTemplate(source, names=NAMES, special_tokens=SPECIALS)
     typed = [{"role": "user", "content": "what is <think>"}]
