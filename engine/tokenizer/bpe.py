@@ -23,6 +23,12 @@ MAX_ADDED = 20_000
 MAX_ADDED_CHARACTERS = 1_000
 
 
+def refuse_too_many_added(count: int) -> None:
+    """Raise ModelFormatError for more added tokens than any model has; before they are read, which would take long."""
+    if count > MAX_ADDED:
+        raise ModelFormatError(f"the tokenizer has {count:,} added tokens; at most {MAX_ADDED:,}")
+
+
 @dataclass(frozen=True)
 class BPE:
     """What a tokenizer.json's `model`, `normalizer`, `pre_tokenizer` and `decoder` say, checked for its types.
@@ -110,8 +116,7 @@ class BPE:
 
     def _require_sound_added(self) -> None:
         texts = {id: text for text, id in self.vocabulary.items()}
-        if len(self.added_tokens) > MAX_ADDED:
-            raise ModelFormatError(f"the tokenizer has {len(self.added_tokens):,} added tokens; at most {MAX_ADDED:,}")
+        refuse_too_many_added(len(self.added_tokens))
         for field in ("id", "content"):
             if len({getattr(token, field) for token in self.added_tokens}) < len(self.added_tokens):
                 raise ModelFormatError(f"two added tokens of the tokenizer have the same {field}")

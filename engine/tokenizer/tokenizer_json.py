@@ -8,7 +8,7 @@ from typing import Any
 
 from engine.errors import ModelFormatError, UnsupportedModel
 from engine.tokenizer.added_tokens import AddedToken, looks_like_control
-from engine.tokenizer.bpe import BPE, SPACE
+from engine.tokenizer.bpe import BPE, SPACE, refuse_too_many_added
 from engine.tokenizer.linear_pattern import is_linear
 
 FLAGS = ("special", "lstrip", "rstrip", "single_word", "normalized")
@@ -40,10 +40,12 @@ def parse_bpe(description: Mapping[str, Any]) -> tuple[BPE, bool]:
     unk_token = model.get("unk_token")
     if not isinstance(unk_token, str | None):
         raise ModelFormatError(f"the tokenizer's unk_token must be a string, not {type(unk_token).__name__}")
+    added = _typed(description, "added_tokens", list, [])
+    refuse_too_many_added(len(added))
     bpe = BPE(
         vocabulary=_vocabulary(model),
         merges=_merges(_typed(model, "merges", list)),
-        added_tokens=[parse_added_token(token) for token in _typed(description, "added_tokens", list, [])],
+        added_tokens=[parse_added_token(token) for token in added],
         normalizer=normalizer,
         pre_tokenizer=pre_tokenizer,
         byte_level=byte_level,
