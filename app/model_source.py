@@ -80,8 +80,8 @@ class Source(Protocol):
         """The state of the model that answers, as it is at this moment."""
         ...
 
-    def retry(self) -> None:
-        """Try again what has failed since it answers."""
+    def retry(self, at_once: bool = False) -> None:
+        """Try again what has failed since it answers. at_once: although it has been tried just now."""
         ...
 
 
@@ -117,7 +117,7 @@ class ModelFiles:
     def watched(self, state: ModelState) -> ModelState:
         return state
 
-    def retry(self) -> None:
+    def retry(self, at_once: bool = False) -> None:
         pass
 
     def _find(self, attempt: Attempt) -> Path:

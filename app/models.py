@@ -72,13 +72,13 @@ class Models:
             if self._attempt is None and not self._closed:
                 self._begin()
 
-    def retry(self) -> None:
-        """Begin again after a failure; does nothing otherwise."""
+    def retry(self, at_once: bool = False) -> None:
+        """Begin again after a failure; does nothing otherwise. at_once: see `Source.retry`."""
         with self._changed:
             source = self._source
             if self._state.status == "failed" and not self._closed:
                 self._begin()
-        source.retry()
+        source.retry(at_once)
 
     def switch(self, source: Source) -> None:
         """Have another model answer: at once if nothing was started, else once the answers under way have ended.

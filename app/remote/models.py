@@ -56,9 +56,13 @@ class RemoteSource:
             return ModelState("failed", engine.info.name, message=trouble, trouble=state.trouble)
         return replace(state, name=engine.info.name, message=f"{engine.info.name} answers at {engine.info.remote}")
 
-    def retry(self) -> None:
-        """Ask a server again that was left alone, as soon as that may be."""
-        if (engine := self._engine) is not None and engine.breaker.ripe:
+    def retry(self, at_once: bool = False) -> None:
+        """Ask a server again that was left alone, as soon as that may be; or at once, as a person wants it."""
+        if (engine := self._engine) is None:
+            return
+        if at_once:
+            engine.breaker.hurry()
+        if engine.breaker.ripe:
             self._probe(engine)
 
     def _probe(self, engine: RemoteEngine) -> None:

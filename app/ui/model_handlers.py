@@ -29,7 +29,7 @@ class ModelHandlers:
     def retry_model(self) -> None:
         """Begin again after a failure."""
         self.workspace.require_admin()
-        self.library.models.retry()
+        self.library.models.retry(at_once=True)
 
     def use_model(self, event: gr.EventData) -> dict[str, Any]:
         """Have a model on disk answer from now on."""
