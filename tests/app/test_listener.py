@@ -26,6 +26,13 @@ def test_the_address_is_the_one_that_answers() -> None:
             pass
 
 
+def test_connections_send_at_once() -> None:
+    with listen("127.0.0.1", 0) as listener, socket.create_connection(listener.getsockname(), timeout=5):
+        connection, _ = listener.accept()
+        with connection:
+            assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
 @pytest.mark.parametrize("host", ["192.0.2.1", "example.invalid"])
 def test_an_address_that_is_not_ours_is_refused(host: str) -> None:
     with pytest.raises(AddressRefused) as refused:
