@@ -26,7 +26,7 @@ MAX_HEADER_BYTES = 32 * 1024
 ALLOWED_PATHS = re.compile(
     r"/"
     r"|/(?:fireside|assets|static)/[\w./-]+"
-    r"|/(?:theme\.css|favicon\.ico|status|health|models|login|logout|account|control|import|changes|tokens)"
+    r"|/(?:theme\.css|favicon\.ico|status|health|models|login|logout|account|control(?:/replay)?|import|changes|tokens)"
     r"|/conversations(?:/rows)?"
     r"|/stream/[\w-]+"
     r"|/inside(?:/[\w-]+){1,3}"
@@ -38,7 +38,7 @@ ALLOWED_PATHS = re.compile(
 # What anyone may ask for, logged in or not.
 OPEN_PATHS = re.compile(r"/(?:health|favicon\.ico|login)|/fireside/[\w./-]+")
 # Here the route asks for something else itself: the API for a key, the terminal's commands for their secret.
-KEY_PATHS = re.compile(r"/v1/.+|/(?:tokenize|detokenize|metrics|openapi\.json|control)")
+KEY_PATHS = re.compile(r"/v1/.+|/(?:tokenize|detokenize|metrics|openapi\.json|control(?:/replay)?)")
 
 CONTENT_SECURITY_POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "

@@ -11,6 +11,7 @@ import os
 import secrets
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -38,29 +39,44 @@ def run(home: Path, command: str, **values: Any) -> list[str]:
         with Store.open(home) as store:
             return administer(store, Accounts(store), command, values)
     except HomeLocked:
-        try:
-            server = json.loads((home / FILE).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+        if (server := running_server(home)) is None:
             raise
     import httpx
 
     reply = None
     try:
         reply = httpx.post(
-            server["address"] + PATH,
+            server.address + PATH,
             json={"command": command, "values": values},
-            headers={"Authorization": f"Bearer {server['secret']}"},
+            headers=server.headers,
             timeout=SECONDS,
             trust_env=False,
         )
         told = reply.json()
         lines, error = told.get("lines"), told.get("error")
-    except (httpx.HTTPError, ValueError, KeyError) as failure:
+    except (httpx.HTTPError, ValueError) as failure:
         status = f"status {reply.status_code}" if reply is not None else type(failure).__name__
         raise ControlFailed(f"the Fireside that works in {home} does not answer ({status}): stop it first") from None
     if error is not None:
         raise ControlFailed(str(error))
     return [str(line) for line in lines or ()]
+
+
+@dataclass(frozen=True, slots=True)
+class RunningServer:
+    """Where the server of a data folder takes commands; headers: what every request to it brings along."""
+
+    address: str
+    headers: Mapping[str, str]
+
+
+def running_server(home: Path) -> RunningServer | None:
+    """The server that works in a data folder; None where none says so."""
+    try:
+        told = json.loads((home / FILE).read_text(encoding="utf-8"))
+        return RunningServer(told["address"], {"Authorization": f"Bearer {told['secret']}"})
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 @contextmanager

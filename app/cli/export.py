@@ -31,8 +31,8 @@ class ExportFailed(AppError):
     default="md",
     show_default=True,
     help="md: Markdown. html: a page to read offline and print. txt: plain text. json: everything, all branches. "
-    "llama.cpp, open-webui: for their web pages. openai, sharegpt: for training. preferences: pairs of the "
-    "answer that is shown and one that was given up for it.",
+    "llama.cpp, open-webui: for their web pages. openai, sharegpt: for training. preferences: pairs of an "
+    "answer that was picked among those compared, or is shown, and one that was given up for it.",
 )
 @click.option("--all-branches", is_flag=True, help="For openai and sharegpt: every branch, not only the one shown.")
 @click.option("--zip", "zipped", is_flag=True, help="A zip with a file for each conversation.")

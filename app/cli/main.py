@@ -23,6 +23,7 @@ from app.cli.key import key
 from app.cli.models import models
 from app.cli.options import debug_option, wants_debug
 from app.cli.pull import pull, rm
+from app.cli.replay import replay
 from app.cli.serve import serve
 from app.cli.user import user
 from app.errors import AppError
@@ -48,7 +49,24 @@ def fireside(context: click.Context) -> None:
         context.invoke(serve)
 
 
-for command in (serve, ask, models, pull, rm, export, import_chats, key, user, backup, restore, check, doctor, bench):
+COMMANDS = (
+    serve,
+    ask,
+    replay,
+    models,
+    pull,
+    rm,
+    export,
+    import_chats,
+    key,
+    user,
+    backup,
+    restore,
+    check,
+    doctor,
+    bench,
+)
+for command in COMMANDS:
     fireside.add_command(command)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from app.answer import CONTINUED_AT, PRESET, PROMPT_DIGEST, SETTINGS_FROM, SYSTEM_PROMPT
 from app.backend import Backend
 from app.context import CONTEXT_FROM, SIGHT
-from app.inside.errors import NotPossible, same_model
+from app.inside.errors import NotPossible, checked_index, same_model
 from app.inside.pieces import pieces
 from app.store import Message
 from app.store.tokens import TokenLog, TokenProbability, unpack_ids, unpack_logprobs
@@ -38,8 +38,7 @@ class Branch:
         if message.status == "streaming":
             raise NotPossible("this answer is still being written: stop it first, or wait for its end")
         ids, known = unpack_ids(message.token_ids), unpack_logprobs(message.token_logprobs)
-        if not 0 <= index < len(ids):
-            raise NotPossible(f"there is no token {index}: this answer has {len(ids):,}, counted from 0")
+        checked_index(index, len(ids))
         forced = [_checked(engine, token)] if token is not None else word(engine, text or "", several=several)
         if forced[-1] in engine.eos_ids:
             raise NotPossible("this token ends the answer there: choose another, or edit the text to end it")

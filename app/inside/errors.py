@@ -18,8 +18,8 @@ def opened(backend: Backend) -> Engine:
     """The engine of this process, which can be looked into; raises NotPossible for any other."""
     if backend.info.remote or not hasattr(backend, "scoring"):
         raise NotPossible(
-            f"the engine {backend.info.name} is elsewhere and tells only what it sent with the answer: to score, "
-            "replay or look inside, start Fireside with a model of its own"
+            f"{backend.info.name} is on another server, which tells no more than it sent with the answer: "
+            "choose a model of this computer to score, replay or look inside"
         )
     return cast(Engine, backend)
 
@@ -29,13 +29,34 @@ def same_model(message: Message, backend: Backend) -> Engine:
     engine = opened(backend)
     digest = tokens_digest(message)
     if not message.token_ids or digest is None:
-        raise NotPossible("this text has no tokens of its own: it came without them; it can be scored instead")
-    if digest != engine.info.digest:
+        raise NotPossible("this text came without tokens: score it, and it has those of the loaded model")
+    loaded = engine.info
+    if digest == loaded.digest:
+        return engine
+    name = message.model or "another model"
+    if server := server_of(message):
+        raise NotPossible(f"{name} at {server} wrote this, which only that server could do again: score it instead")
+    if name == loaded.name:
         raise NotPossible(
-            f"this was written by {message.model or 'another model'} ({digest[:12]}), and {engine.info.name} "
-            f"({engine.info.digest[:12]}) is loaded: load that model, or score the text with this one"
+            f"the files of {name} are not those that wrote this (SHA-256 {digest[:12]}, now {loaded.digest[:12]}): "
+            "bring the earlier ones back, or score the text with these"
         )
-    return engine
+    raise NotPossible(
+        f"this was written by {name} ({digest[:12]}), and {loaded.name} ({loaded.digest[:12]}) is loaded: "
+        "load that model, or score the text with this one"
+    )
+
+
+def checked_index(index: int, count: int) -> None:
+    """Raise NotPossible unless an answer of so many tokens has this one."""
+    if not 0 <= index < count:
+        raise NotPossible(f"there is no token {index:,}: this answer has {count:,}, counted from 0")
+
+
+def server_of(message: Message) -> str | None:
+    """The address of the server that wrote an answer, None for one of this computer."""
+    device = str(message.engine.get("device") or "")
+    return device if device.startswith(("http://", "https://")) else None
 
 
 def tokens_digest(message: Message) -> str | None:

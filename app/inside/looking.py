@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from app.backend import Backend
-from app.inside.errors import NotPossible, opened, same_model
+from app.inside.errors import checked_index, opened, same_model
 from app.inside.pieces import alternative, pieces
 from app.inside.tokens import Tokens
 from app.store import Message
@@ -22,8 +22,7 @@ def look_at_answer(tokens: Tokens, backend: Backend, message: Message, index: in
     """What chose token `index` of an answer; see docs/inside.md. Raises NotPossible, EngineError."""
     engine = same_model(message, backend)
     ids = unpack_ids(message.token_ids)
-    if not 0 <= index < len(ids):
-        raise NotPossible(f"there is no token {index}: this answer has {len(ids):,}, counted from 0")
+    checked_index(index, len(ids))
     prompt = tokens.recalled(message).ids or []
     return look(engine, [*prompt, *ids[:index]], ids[index])
 

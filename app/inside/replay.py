@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import secrets
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, Literal
@@ -17,13 +17,23 @@ from app.inside.branching import BY_HAND
 from app.inside.errors import NotPossible, same_model
 from app.inside.pieces import alternative
 from app.inside.recall import recall
-from app.store import Message, Store
+from app.store import Message, NotFound, Store
 from app.store.tokens import ALTERNATIVES, TokenProbability, unpack_ids, unpack_logprobs
 from engine import Engine, EngineError, Run, Sampling
+from engine.loading import NATIVE
 
 Verdict = Literal["identical", "differs", "cannot"]
 # Replays that are remembered after their end.
 REMEMBERED = 50
+# What of an engine's record decides the last digits.
+COMPUTED_WITH = {
+    "version": "Fireside",
+    "device": "device",
+    "dtype": "precision",
+    "quantization": "weights",
+    "kernels": "kernels",
+    "threads": "threads",
+}
 
 log = logging.getLogger(__name__)
 
@@ -170,6 +180,21 @@ def answers_of(store: Store, conversation_id: str) -> list[str]:
     return [each.id for each in store.messages.tree(conversation_id) if each.role == "assistant" and each.model]
 
 
+def answers_named(store: Store, id: str) -> list[str]:
+    """The answer with an id, or those of the conversation with it; raises NotFound, and NotPossible where none is."""
+    if store.conversations.has(id):
+        if not (answers := answers_of(store, id)):
+            raise NotPossible("no model has answered in this conversation, so nothing can be made again")
+        return answers
+    try:
+        message = store.branches.present(id)
+    except NotFound:
+        raise NotFound("answer or conversation", id) from None
+    if message.role != "assistant":
+        raise NotPossible("this message is not an answer: give the id of an answer, or of the conversation")
+    return [message.id]
+
+
 def _parts(message: Message, count: int) -> Iterator[tuple[int, int]]:
     """From which token to which an answer was made in one go: where it was continued, and after tokens by hand."""
     by_hand = [(int(first), int(number)) for first, number in message.extra.get(BY_HAND, ())]
@@ -185,15 +210,19 @@ def _parts(message: Message, count: int) -> Iterator[tuple[int, int]]:
 def _notes(message: Message, engine: Engine) -> list[str]:
     """What computes differently now."""
     lines = []
-    for name, what in (("version", "Fireside"), ("device", "the device"), ("dtype", "the precision"),
-                       ("kernels", "the kernels"), ("threads", "threads")):  # fmt: skip
+    for name, what in COMPUTED_WITH.items():
         before, present = message.engine.get(name), getattr(engine.info, name)
         if before and before != present:
-            lines.append(f"{what} was {before}, now {present}: the last digits may differ")
-    exact = engine.info.deterministic or engine.info.kernels == "native"
-    if not exact:
-        lines.append("answers beside it may have changed its last digits: start with --deterministic to rule it out")
+            lines.append(f"{what}: {before} then, {present} now, so the last digits may differ")
+    then = {"kernels": engine.info.kernels, **message.engine}
+    if not (_exact(then) and _exact({"kernels": engine.info.kernels, "deterministic": engine.info.deterministic})):
+        lines.append("answers beside it may have changed its last digits: --deterministic rules that out")
     return lines
+
+
+def _exact(record: Mapping[str, Any]) -> bool:
+    """Whether what is computed beside an answer cannot change it."""
+    return record.get("deterministic") is True or record.get("kernels") == NATIVE
 
 
 def _told(

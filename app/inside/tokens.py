@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from app.backend import Backend
+from app.backend import Backend, NoTokenizer
 from app.inside.branching import BRANCH, BY_HAND
 from app.inside.candidates import candidate_views, stored_candidates
-from app.inside.errors import SCORED, NotPossible, opened, same_model, tokens_digest
+from app.inside.errors import SCORED, NotPossible, checked_index, opened, tokens_digest
 from app.inside.pieces import alternative, pieces
 from app.inside.recall import Recalled, answer_tokens, recall
 from app.inside.walk import Walk
 from app.store import Message, Store
 from app.store.text import now
 from app.store.tokens import TokenLog, TokenProbability, unpack_ids, unpack_logprobs
-from engine import EngineError, Sampling
+from engine import Engine, EngineError, Sampling
 
 MOST = 20_000
 
@@ -30,11 +30,14 @@ class Tokens:
     def table(self, message_id: str, first: int = 0, count: int = MOST) -> dict[str, Any]:
         """The tokens from number `first` on, in columns; see docs/inside.md. Raises NotFound."""
         message = self._store.branches.present(message_id)
-        if tokens_digest(message) != self._backend.info.digest:
+        if not self._own(message):
             # Tokens of another model's vocabulary are no text here.
             return self._table(message, [], [], 0, 0)
         ids, known = unpack_ids(message.token_ids), unpack_logprobs(message.token_logprobs)
-        return self._table(message, ids, known, first, count)
+        try:
+            return self._table(message, ids, known, first, count)
+        except NoTokenizer:
+            return self._table(message, [], [], 0, 0)
 
     def score(self, message_id: str, *, store: bool) -> dict[str, Any]:
         """The same with probabilities computed now, of whatever text; kept only if `store`, where there were none.
@@ -42,20 +45,13 @@ class Tokens:
         Raises NotPossible, EngineError.
         """
         message = self._store.branches.present(message_id)
-        if message.role != "assistant" or message.status == "streaming":
-            raise NotPossible("only a finished answer is scored")
         engine = opened(self._backend)
-        own = tokens_digest(message) == engine.info.digest
-        if store and message.token_ids and not own:
+        if store and message.token_ids and not self._own(message):
             raise NotPossible(
                 f"the tokens of {message.model or 'another model'} stay as they are: score this without keeping it"
             )
-        recalled = recall(self._store, engine, message)
-        if not recalled.ids:
-            raise NotPossible(recalled.note or "this answer has no question before it: nothing tells how likely it is")
-        ids = unpack_ids(message.token_ids) if own else []
-        ids = ids or answer_tokens(engine, recalled, message)
-        scores = engine.score([*recalled.ids, *ids], first=len(recalled.ids))
+        prompt, ids = self._read(message, engine)
+        scores = engine.score([*prompt, *ids], first=len(prompt))
         known = [TokenProbability(each.logprob, each.top, each.entropy, each.rank) for each in scores]
         if store:
             message = self._keep(message, ids, known)
@@ -64,21 +60,29 @@ class Tokens:
     def detail(
         self, message_id: str, index: int, *, fresh: bool, settings: dict[str, Any] | None, count: int
     ) -> dict[str, Any]:
-        """One token with its alternatives, as stored or computed anew; see docs/inside.md. Raises NotPossible."""
+        """One token with its alternatives, as stored or computed anew; see docs/inside.md.
+
+        Of a text whose tokens are not those of the loaded model, they are always computed. Raises NotPossible.
+        """
         message = self._store.branches.present(message_id)
         sampling = Sampling.from_dict({**message.settings, **(settings or {})})
-        engine = same_model(message, self._backend)
-        ids, known = unpack_ids(message.token_ids), unpack_logprobs(message.token_logprobs)
-        if not 0 <= index < len(ids):
-            raise NotPossible(f"there is no token {index}: this answer has {len(ids):,}, counted from 0")
-        stored = known[index] if known else TokenProbability(None)
+        known: list[TokenProbability] = []
+        prompt: list[int] | None = None
+        if self._own(message) and message.token_ids:
+            ids, known = unpack_ids(message.token_ids), unpack_logprobs(message.token_logprobs)
+        else:
+            fresh = True
+            prompt, ids = self._read(message, opened(self._backend))
+        checked_index(index, len(ids))
         before, chosen = ids[:index], ids[index]
-        view = {"index": index, "settings": shown_settings(sampling)} | alternative(engine, before, chosen)
+        view = {"index": index, "settings": shown_settings(sampling)} | alternative(self._backend, before, chosen)
         if not fresh:
+            stored = known[index] if known else TokenProbability(None)
             found = stored_candidates(chosen, stored, sampling)
             view |= {"logprob": stored.logprob, "rank": stored.rank, "entropy": stored.entropy, "source": "stored"}
-            return view | {"candidates": candidate_views(engine, before, found), "kept": None}
-        prompt = self.recalled(message).ids or []
+            return view | {"candidates": candidate_views(self._backend, before, found), "kept": None}
+        if prompt is None:
+            prompt = self.recalled(message).ids or []
         seen = self._walk.look([*prompt, *before])
         shaped = seen.distribution.shaped(sampling, prompt=prompt, answer=before, count=count, also=[chosen])
         return view | {
@@ -87,7 +91,7 @@ class Tokens:
             "entropy": seen.distribution.entropy,
             "source": "fresh",
             "reused": seen.reused,
-            "candidates": candidate_views(engine, before, shaped.candidates, chosen),
+            "candidates": candidate_views(self._backend, before, shaped.candidates, chosen),
             "kept": shaped.kept,
         }
 
@@ -97,6 +101,20 @@ class Tokens:
         if recalled.ids is None:
             raise NotPossible(recalled.note or "the prompt of this answer is not known")
         return recalled
+
+    def _own(self, message: Message) -> bool:
+        """Whether the tokens of an answer, if it has any, are of the loaded model."""
+        return tokens_digest(message) == self._backend.info.digest
+
+    def _read(self, message: Message, engine: Engine) -> tuple[list[int], list[int]]:
+        """The prompt of a finished answer and the answer, whatever wrote it, as tokens of the loaded model."""
+        if message.role != "assistant" or message.status == "streaming":
+            raise NotPossible("only a finished answer is scored")
+        recalled = recall(self._store, engine, message)
+        if not recalled.ids:
+            raise NotPossible(recalled.note or "this answer has no question before it: nothing tells how likely it is")
+        ids = unpack_ids(message.token_ids) if self._own(message) else []
+        return recalled.ids, ids or answer_tokens(engine, recalled, message)
 
     def _keep(self, message: Message, ids: list[int], known: list[TokenProbability]) -> Message:
         """Keep what was found of the tokens of which nothing was known."""
@@ -127,6 +145,7 @@ class Tokens:
             "scored": message.extra.get(SCORED),
             "probabilities": any(row.logprob is not None for row in known),
             "can_score": self._why_not_scored(message),
+            "can_keep": not message.token_ids or self._own(message),
             "branch": message.extra.get(BRANCH),
             "by_hand": message.extra.get(BY_HAND, []),
             "ids": ids[part],

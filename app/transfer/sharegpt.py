@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from app.inside.comparison import comparison_of, is_picked
+from app.store import Message
 from app.transfer.array import array
 from app.transfer.chat import Chat, Skipped, text_of
 from app.transfer.openai_messages import lines, messages
@@ -30,20 +32,37 @@ def write(chats: Iterable[Chat], all_branches: bool = False) -> Iterator[str]:
 
 
 def write_preferences(chats: Iterable[Chat], all_branches: bool = False) -> Iterator[str]:
-    """An entry for each answer of the branch that is shown and each complete answer that was given up for it."""
+    """An entry for each answer that was chosen over another.
+
+    Where answers were compared, which one was picked is on record: the pairs are of it and those it was compared with,
+    in every branch. Otherwise an answer of the branch that is shown is preferred to each that was given up for it.
+    """
     return array(entry for chat in chats for entry in _pairs(chat))
 
 
 def _pairs(chat: Chat) -> Iterator[dict[str, Any]]:
-    path, children = chat.path, chat.children
-    for place, kept in enumerate(path):
-        if kept.role != "assistant" or kept.status != "complete" or not kept.content:
+    children = chat.children
+    shown = {message.id for message in chat.path}
+    for chosen in chat.messages:
+        siblings = [each for each in children[chosen.parent_id] if _sayable(each)]
+        if not _sayable(chosen):
             continue
-        for other in children[kept.parent_id]:
+        if is_picked(chosen):
+            over = [each for each in siblings if comparison_of(each) == comparison_of(chosen)]
+        elif chosen.id in shown and not any(is_picked(each) for each in siblings):
+            over = siblings
+        else:
+            continue
+        for other in over:
             # The same answer given twice says nothing about which is better.
-            if other.role == "assistant" and other.status == "complete" and other.content not in ("", kept.content):
-                pair = {"chosen": _turn("assistant", kept.content), "rejected": _turn("assistant", other.content)}
-                yield _entry(messages(chat, path[:place])) | pair
+            if other.content != chosen.content:
+                pair = {"chosen": _turn("assistant", chosen.content), "rejected": _turn("assistant", other.content)}
+                yield _entry(messages(chat, chat.path_to(chosen.parent_id))) | pair
+
+
+def _sayable(message: Message) -> bool:
+    """Whether a message is an answer that could be preferred to another."""
+    return message.role == "assistant" and message.status == "complete" and bool(message.content)
 
 
 def _entry(line: list[dict[str, str]]) -> dict[str, Any]:

@@ -119,6 +119,33 @@ def test_sharegpt_and_preference_pairs(store: Store, oaks: Oaks) -> None:
     assert written(store, "openai", oaks.id) == ""
 
 
+def test_preference_pairs_are_the_picks_of_comparisons(store: Store, oaks: Oaks) -> None:
+    def compared(text: str, comparison: str, **told: str) -> Message:
+        extra = {"comparison": {"id": comparison, "label": text} | told}
+        return store.messages.add(
+            oaks.id, parent_id=oaks.question.id, role="assistant", content=text, status="complete", extra=extra
+        )
+
+    now = "2026-01-01T00:00:00.000+00:00"
+    texts = {text: compared(text, "one") for text in ("Warm.", "Cold.")}
+    texts |= {text: compared(text, "two") for text in ("Red.", "Blue.")}
+    picked = compared("Hot.", "one", picked_at=now)
+    compared("Hot.", "one")
+    compared("Green.", "two", picked_at=now)
+    # What is shown says nothing where there are picks, and another branch than the one shown has them too.
+    for shown in (oaks.kept, oaks.draft, picked):
+        store.conversations.select(oaks.id, shown.id)
+        pairs = json.loads(written(store, "preferences", oaks.id))
+        assert [(each["chosen"]["value"], each["rejected"]["value"]) for each in pairs] == [
+            ("Hot.", "Warm."),
+            ("Hot.", "Cold."),
+            ("Green.", "Red."),
+            ("Green.", "Blue."),
+        ]
+        assert {each["conversations"][-1]["value"] for each in pairs} == {oaks.question.content}
+    assert len(texts) == 4
+
+
 def test_llama_cpp_gets_a_whole_tree(store: Store, oaks: Oaks) -> None:
     session, *records = [json.loads(line) for line in written(store, "llama.cpp", oaks.id).splitlines()]
     assert (session["type"], session["name"], session["currNode"]) == ("session", "About: oaks", oaks.kept.id)

@@ -123,6 +123,7 @@ ROUTES: Mapping[tuple[str, str], tuple[str, str]] = {
     ("POST", "/login"): ("open", "/login"),
     ("POST", "/logout"): ("own", ""),
     ("POST", "/control"): ("key", "/control"),
+    ("POST", "/control/replay"): ("key", "/control/replay"),
     ("GET", "/stream/{message_id}"): ("object", "/stream/{answer}"),
     ("GET", "/changes"): ("own", ""),
     ("GET", "/conversations"): ("own", f"/conversations?query={MARK}"),
