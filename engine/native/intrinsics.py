@@ -11,7 +11,7 @@ from llvmlite.binding import get_host_cpu_features
 from numba import types
 from numba.core import cgutils
 
-from engine.native.blocks import BLOCK, KINDS, LANES, Kind
+from engine.native.blocks import BLOCK, CACHE_LINE, KINDS, LANES, Kind
 from engine.native.vector import (
     FLOAT,
     FLOATS,
@@ -33,11 +33,14 @@ from engine.native.vector import (
     load,
     native,
     offset,
+    prefetch,
     splat,
     store,
 )
 
 ADDRESS = types.intp
+# A page, beyond which processors do not read ahead by themselves though weights are read in order.
+READ_AHEAD = 4096
 LANE_BYTES = 4 * LANES
 NO_FLOATS = ir.Constant(FLOATS, [0.0] * LANES)
 NO_WORDS = ir.Constant(WORDS, [0] * LANES)
@@ -76,6 +79,8 @@ def _multiply_rows(builder: Builder, kind: Kind, width: int, addresses: Sequence
     at_row = [builder.add(builder.mul(blocks, INT64(row)), loop.index) for row in range(width)]
     inputs = [offset(builder, numbers, at, 2 * BLOCK) for at in at_row]
     x_scales = [splat(builder, load(builder, offset(builder, scales, at, 4), FLOAT)) for at in at_row]
+    for line in range(0, kind.group_bytes, CACHE_LINE):
+        prefetch(builder, builder.add(block, INT64(READ_AHEAD + line)))
     results = list(loop.values)
     # Several sums side by side hide the latency of the additions.
     chains = max(1, 4 // width)

@@ -10,6 +10,7 @@ from inspect import Parameter, Signature
 from typing import Any, TypeAlias
 
 from llvmlite import ir
+from llvmlite.binding import get_host_cpu_features, initialize_native_asmparser
 from numba.core import cgutils
 from numba.extending import intrinsic
 
@@ -20,6 +21,11 @@ INT32, INT64 = ir.IntType(32), ir.IntType(64)
 FLOATS, HALVES, WORDS = (ir.VectorType(kind, LANES) for kind in (FLOAT, HALF, INT32))
 SHORTS = ir.VectorType(INT16, LANES)
 PAIRS, PAIR_BYTES, PRODUCTS = (ir.VectorType(kind, 2 * LANES) for kind in (INT16, INT8, INT32))
+
+# Registers of eight lanes, without instructions that LLVM would choose by itself.
+AVX2_AT_MOST = get_host_cpu_features().get("avx2", False) and not get_host_cpu_features().get("avx512f", False)
+HALF_WORDS = ir.VectorType(INT32, LANES // 2)
+initialize_native_asmparser()
 
 # llvmlite says nothing of types.
 Builder: TypeAlias = Any
@@ -85,11 +91,40 @@ def fma(builder: Builder, a: Value, b: Value, c: Value) -> Value:
 
 def add_pair_products(builder: Builder, total: Value, a: Value, b: Value) -> Value:
     """total[lane] + a[2 lane] * b[2 lane] + a[2 lane + 1] * b[2 lane + 1], of int16; one instruction on x86."""
+    if AVX2_AT_MOST:
+        return _add_pair_products_by_avx2(builder, total, builder.bitcast(a, WORDS), builder.bitcast(b, WORDS))
     products = builder.mul(builder.sext(a, PRODUCTS), builder.sext(b, PRODUCTS))
     nothing = ir.Constant(PRODUCTS, ir.Undefined)
     even = builder.shuffle_vector(products, nothing, ir.Constant(WORDS, list(range(0, 2 * LANES, 2))))
     odd = builder.shuffle_vector(products, nothing, ir.Constant(WORDS, list(range(1, 2 * LANES, 2))))
     return builder.add(total, builder.add(even, odd))
+
+
+def _add_pair_products_by_avx2(builder: Builder, *vectors: Value) -> Value:
+    """In the order that is written: LLVM would compute one input after the other, and keep all that it unpacked of the
+    weights in memory meanwhile, which takes 1.5 times as long for four inputs."""
+    code = ir.InlineAsm(
+        ir.FunctionType(HALF_WORDS, [HALF_WORDS] * 3),
+        "vpmaddwd $2, $3, %ymm15\n\tvpaddd %ymm15, $0, $0",
+        "=x,0,x,x,~{ymm15}",
+        side_effect=True,
+    )
+    nothing = ir.Constant(WORDS, ir.Undefined)
+    lanes = [list(range(first, first + LANES // 2)) for first in (0, LANES // 2)]
+    halves = [
+        builder.call(code, [builder.shuffle_vector(each, nothing, ir.Constant(HALF_WORDS, half)) for each in vectors])
+        for half in lanes
+    ]
+    return builder.shuffle_vector(*halves, ir.Constant(WORDS, list(range(LANES))))
+
+
+def prefetch(builder: Builder, address: Value) -> None:
+    """Begin to read the cache line at an address, which may be anywhere."""
+    octets = ir.IntType(8).as_pointer()
+    kind = ir.FunctionType(ir.VoidType(), [octets, INT32, INT32, INT32])
+    function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8")
+    read, keep, data = INT32(0), INT32(3), INT32(1)
+    builder.call(function, [builder.inttoptr(address, octets), read, keep, data])
 
 
 def fold_lanes(builder: Builder, vector: Value, combine: Callable[[Value, Value], Value]) -> Value:
