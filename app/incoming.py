@@ -6,7 +6,7 @@ import asyncio
 import json
 import logging
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from app.errors import AppError
 from app.store import Store
 from app.store.errors import DiskRefused
-from app.transfer.importing import Phase, Report, import_file
+from app.transfer.importing import Phase, import_file
 from app.transfer.source import ImportRefused
 from app.workspace import Workspaces
 
@@ -41,7 +41,7 @@ def import_route(workspaces: Workspaces) -> APIRouter:
     sentence. Whoever goes away before all of the file is read has cancelled it.
     """
     router = APIRouter()
-    under_way: set[_Import] = set()
+    under_way: set[_Upload] = set()
 
     @router.post("/import")
     async def import_(request: Request) -> Response:
@@ -50,33 +50,72 @@ def import_route(workspaces: Workspaces) -> APIRouter:
         store = (await asyncio.to_thread(workspaces.of, request)).store
         name = Path(request.query_params.get("name", "")[:MAX_NAME]).name or "file"
         try:
-            file = _Import(store, await asyncio.to_thread(store.imports.new_upload), name, under_way)
+            file = _Upload(store, await asyncio.to_thread(store.imports.new_upload), name, under_way)
         except DiskRefused as error:
             return _refusal(507, str(error))
         try:
-            await file.receive(request)
+            return (await file.receive(request)).response()
         except ClientDisconnect:
             return Response(status_code=400)
         except (DiskRefused, ImportRefused) as error:
             return _refusal(507, str(error))
-        return StreamingResponse(file.told(), media_type="application/x-ndjson", headers=HEADERS)
 
     return router
 
 
-class _Import:
-    """One file: received, then imported by a thread and told of meanwhile; removed however that ends."""
+class Import:
+    """A file that is imported by a thread and told of meanwhile. ended: called at the end, whatever that is."""
 
-    def __init__(self, store: Store, path: Path, name: str, under_way: set[_Import]) -> None:
+    def __init__(self, store: Store, path: Path, name: str, ended: Callable[[], None] = lambda: None) -> None:
+        self._store = store
+        self._path = path
+        self._name = name
+        self._ended = ended
+        self._told: dict[str, Any] = {"phase": "waiting", "done": 0, "total": 0}
+        self._cancelled = False
+
+    async def told(self) -> AsyncIterator[bytes]:
+        """The lines of the answer; whoever leaves off reading cancels it."""
+        work = asyncio.create_task(asyncio.to_thread(self._work))
+        try:
+            while not work.done():
+                yield _line(self._told)
+                await asyncio.wait({work}, timeout=TOLD_SECONDS)
+            yield _line(await work)
+        finally:
+            self._cancelled = True
+
+    def response(self) -> Response:
+        """The answer to whoever asked for it."""
+        return StreamingResponse(self.told(), media_type="application/x-ndjson", headers=HEADERS)
+
+    def _work(self) -> dict[str, Any]:
+        try:
+            report = import_file(self._store, self._path, self._tell, lambda: self._cancelled, name=self._name)
+        except AppError as error:
+            return {"error": " ".join(str(error).split())}
+        except Exception:
+            log.exception("an import failed")
+            return {"error": "the import failed, nothing of the file was added: the server's output tells why"}
+        finally:
+            self._ended()
+        return {"report": report.view}
+
+    def _tell(self, phase: Phase, done: int, total: int) -> None:
+        self._told = {"phase": phase, "done": done, "total": total}
+
+
+class _Upload:
+    """A file that is sent; removed when it has been imported, or cannot be."""
+
+    def __init__(self, store: Store, path: Path, name: str, under_way: set[_Upload]) -> None:
         self._store = store
         self._path = path
         self._name = name
         self._under_way = under_way
         under_way.add(self)
-        self._told: dict[str, Any] = {"phase": "waiting", "done": 0, "total": 0}
-        self._cancelled = False
 
-    async def receive(self, request: Request) -> None:
+    async def receive(self, request: Request) -> Import:
         """Write what is sent to the disk. Raises ClientDisconnect, ImportRefused for too little room, DiskRefused."""
         try:
             await asyncio.to_thread(self._check_room, int(request.headers.get("content-length", "0")))
@@ -94,6 +133,7 @@ class _Import:
         except BaseException:
             self._end()
             raise
+        return Import(self._store, self._path, self._name, self._end)
 
     def _check_room(self, size: int) -> None:
         needed, free = 2 * size + SPARE_BYTES, shutil.disk_usage(self._path.parent).free
@@ -103,52 +143,9 @@ class _Import:
                 "make room there, then try again"
             )
 
-    async def told(self) -> AsyncIterator[bytes]:
-        work = asyncio.create_task(asyncio.to_thread(self._work))
-        try:
-            while not work.done():
-                yield _line(self._told)
-                await asyncio.wait({work}, timeout=TOLD_SECONDS)
-            yield _line(await work)
-        finally:
-            self._cancelled = True
-
-    def _work(self) -> dict[str, Any]:
-        try:
-            return {
-                "report": view(
-                    import_file(self._store, self._path, self._tell, lambda: self._cancelled, name=self._name)
-                )
-            }
-        except AppError as error:
-            return {"error": " ".join(str(error).split())}
-        except Exception:
-            log.exception("an import failed")
-            return {"error": "the import failed, nothing of the file was added: the server's output tells why"}
-        finally:
-            self._end()
-
     def _end(self) -> None:
         self._path.unlink(missing_ok=True)
         self._under_way.discard(self)
-
-    def _tell(self, phase: Phase, done: int, total: int) -> None:
-        self._told = {"phase": phase, "done": done, "total": total}
-
-
-def view(report: Report) -> dict[str, Any]:
-    """A report as JSON."""
-    lines = [
-        {
-            "title": line.title,
-            "what": line.what,
-            "messages": line.messages,
-            "notes": line.notes,
-            "id": line.conversation_id,
-        }
-        for line in report.lines
-    ]
-    return {"file": report.file, "format": report.format, "summary": report.summary, "lines": lines}
 
 
 def _line(values: dict[str, Any]) -> bytes:

@@ -22,6 +22,7 @@ from app.store import HomeLocked, Store, StoreError
 FILE = "server.json"
 SECONDS = 15.0
 PATH = "/control"
+IMPORT = "import"
 
 
 class ControlFailed(AppError):
@@ -38,28 +39,47 @@ def run(home: Path, command: str, **values: Any) -> list[str]:
     try:
         with Store.open(home) as store:
             return administer(store, Accounts(store), command, values)
-    except HomeLocked:
-        if (server := running_server(home)) is None:
-            raise
+    except HomeLocked as locked:
+        told = list(_asked(home, locked, command, values))[-1]
+    return [str(line) for line in told.get("lines") or ()]
+
+
+def import_there(home: Path, locked: HomeLocked, path: Path, user: str | None) -> Iterator[dict[str, Any]]:
+    """Have the server that works in a data folder import a file: how far it is, and at last the `report`.
+
+    Raises as `run`; ControlFailed also for what is wrong with the file.
+    """
+    return _asked(home, locked, IMPORT, {"path": str(path.absolute()), "user": user})
+
+
+def _asked(home: Path, locked: HomeLocked, command: str, values: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """What the server says, line by line."""
+    if (server := running_server(home)) is None:
+        raise locked
     import httpx
 
-    reply = None
+    status = ""
     try:
-        reply = httpx.post(
+        with httpx.stream(
+            "POST",
             server.address + PATH,
             json={"command": command, "values": values},
             headers=server.headers,
             timeout=SECONDS,
             trust_env=False,
-        )
-        told = reply.json()
-        lines, error = told.get("lines"), told.get("error")
-    except (httpx.HTTPError, ValueError) as failure:
-        status = f"status {reply.status_code}" if reply is not None else type(failure).__name__
-        raise ControlFailed(f"the Fireside that works in {home} does not answer ({status}): stop it first") from None
-    if error is not None:
-        raise ControlFailed(str(error))
-    return [str(line) for line in lines or ()]
+        ) as reply:
+            status = f"status {reply.status_code}"
+            told: dict[str, Any] = {}
+            for line in reply.iter_lines():
+                told = json.loads(line)
+                if told.get("error") is not None:
+                    raise ControlFailed(str(told["error"]))
+                yield told
+            if not told.keys() & {"lines", "report"}:
+                raise ValueError("it ended too early")
+    except (httpx.HTTPError, ValueError, AttributeError) as failure:
+        why = status or type(failure).__name__
+        raise ControlFailed(f"the Fireside that works in {home} does not answer ({why}): stop it first") from None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,11 +13,28 @@ from app.cli.options import debug_option, home_option, user_option
 from app.errors import AppError
 from app.home import data_folder
 
-NAMES = ("md", "html", "txt", "json", "llama.cpp", "open-webui", "openai", "sharegpt", "preferences")
-
 
 class ExportFailed(AppError):
     """There is nothing to export, or the file cannot be written."""
+
+
+class _FormatName(click.ParamType):
+    """One of the formats, which are loaded only when one is asked for: `fireside --help` is quick without."""
+
+    name = "format"
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
+        return f"[{'|'.join(self._names())}]"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if value not in self._names():
+            self.fail(f"{value!r:.40} is none of {', '.join(self._names())}", param, ctx)
+        return value
+
+    def _names(self) -> list[str]:
+        from app.transfer.formats import FORMATS
+
+        return list(FORMATS)
 
 
 @click.command()
@@ -27,7 +44,7 @@ class ExportFailed(AppError):
 @click.option(
     "--format",
     "kind",
-    type=click.Choice(NAMES),
+    type=_FormatName(),
     default="md",
     show_default=True,
     help="md: Markdown. html: a page to read offline and print. txt: plain text. json: everything, all branches. "

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,18 +15,13 @@ from app.errors import AppError
 from app.home import data_folder
 
 if TYPE_CHECKING:
-    from app.store import Store
-    from app.transfer.importing import Report
+    from app.store import HomeLocked, Store
 
 MAX_LINES = 20
 
 
 class NotAllImported(AppError):
     """Some of the files were refused."""
-
-
-class FiresideRuns(AppError):
-    """Another process works in the data folder."""
 
 
 @click.command("import")
@@ -36,26 +34,27 @@ def import_chats(files: tuple[Path, ...], verbose: bool, user: str | None, home:
     """Add the conversations of other programs' exports, or of Fireside's own.
 
     What a file is, is told by its content. A file is imported whole or not at all, and importing it again changes
-    nothing. While Fireside runs, drop the files on its page instead.
+    nothing. While Fireside runs, it imports them, and its page shows them at once.
     """
+    from app.accounts.control import ControlFailed
     from app.store import Store
     from app.store.errors import HomeLocked
     from app.transfer.source import ImportRefused
 
-    refused = []
-    try:
-        opened = Store.open(data_folder(home))
-    except HomeLocked as error:
-        raise FiresideRuns(
-            f"Fireside is running with {error.home}: drop the file on its page to import it there, or stop process "
-            f"{error.pid or 'that holds it'} first"
-        ) from None
-    with opened as whole:
-        store = whole.of_user(user)
+    folder = data_folder(home)
+    with ExitStack() as opened:
+        try:
+            store = opened.enter_context(Store.open(folder)).of_user(user)
+        except HomeLocked as locked:
+            add = partial(_add_there, folder, locked, user)
+        else:
+            add = partial(_add_here, store)
+        refused = []
         for path in files:
             try:
-                report = _import(store, path)
-            except ImportRefused as error:
+                with _Bar(path.name) as bar:
+                    report = add(path, bar)
+            except (ImportRefused, ControlFailed) as error:
                 refused.append(str(error))
             else:
                 _tell(report, verbose)
@@ -63,11 +62,21 @@ def import_chats(files: tuple[Path, ...], verbose: bool, user: str | None, home:
         raise NotAllImported("; ".join(refused))
 
 
-def _import(store: Store, path: Path) -> Report:
+def _add_here(store: Store, path: Path, bar: _Bar) -> Mapping[str, Any]:
     from app.transfer.importing import import_file
 
-    with _Bar(path.name) as bar:
-        return import_file(store, path, bar.show)
+    return import_file(store, path, bar.show).view
+
+
+def _add_there(folder: Path, locked: HomeLocked, user: str | None, path: Path, bar: _Bar) -> Mapping[str, Any]:
+    """By the server that works in the folder."""
+    from app.accounts.control import import_there
+
+    told: dict[str, Any] = {}
+    for told in import_there(folder, locked, path, user):
+        if "phase" in told:
+            bar.show(told["phase"], told["done"], told["total"])
+    return told["report"]
 
 
 class _Bar:
@@ -97,11 +106,11 @@ class _Bar:
         self._bar.update(done - self._bar.n)
 
 
-def _tell(report: Report, verbose: bool) -> None:
-    click.echo(report.summary)
-    lines = [line for line in report.lines if verbose or line.what == "skipped" or line.notes]
+def _tell(report: Mapping[str, Any], verbose: bool) -> None:
+    click.echo(report["summary"])
+    lines = [line for line in report["lines"] if verbose or line["what"] == "skipped" or line["notes"]]
     for line in lines if verbose else lines[:MAX_LINES]:
-        notes = f" ({'; '.join(line.notes)})" if line.notes else ""
-        click.echo(f"  {line.what}: {line.title or 'without a title':.80}{notes}")
+        notes = f" ({'; '.join(line['notes'])})" if line["notes"] else ""
+        click.echo(f"  {line['what']}: {line['title'] or 'without a title':.80}{notes}")
     if not verbose and len(lines) > MAX_LINES:
         click.echo(f"  and {len(lines) - MAX_LINES:,} more: --verbose shows them")

@@ -9,6 +9,8 @@ import time
 from collections.abc import Callable
 
 ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+# Twice as quick as letter by letter.
+PAIRS = tuple(first + second for first in ALPHABET for second in ALPHABET)
 VALUES = {letter: value for value, letter in enumerate(ALPHABET)}
 LENGTH = 26
 RANDOM_BITS = 80
@@ -44,7 +46,7 @@ class IdSource:
 
 def encode(value: int) -> str:
     """26 characters for a number below 2**128."""
-    return "".join(ALPHABET[value >> shift & 31] for shift in range(5 * (LENGTH - 1), -1, -5))
+    return "".join([PAIRS[value >> shift & 1023] for shift in range(5 * (LENGTH - 2), -1, -10)])
 
 
 def decode(id: str) -> int | None:

@@ -9,61 +9,39 @@ nothing.
 
 from __future__ import annotations
 
-import json
 import logging
-import os
-import re
 import threading
 import time
-from base64 import b64decode, b64encode
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import copy
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import TypeAdapter, ValidationError
-
 from app.store import cjk
-from app.store.backup import flush
 from app.store.conversations import MAX_TAG, MAX_TAGS, MAX_TITLE
 from app.store.errors import DiskRefused
 from app.store.ids import RANDOM_BITS, IdSource, decode
 from app.store.presets import Presets
-from app.store.records import JSON_COLUMNS, Conversation, Message, Preset, column_names
+from app.store.records import JSON_COLUMNS, Conversation, Message, Preset
+from app.store.staging import PART, STAGED, Outcome, Staged, Staging, columns, read_staged
 from app.store.text import storable, to_json
-from app.store.tokens import TokenLog
 
 if TYPE_CHECKING:
     from app.store.database import Database
 
 FOLDER = "imports"
-STAGED, PART, UPLOADED = ".jsonl", ".part", ".upload"
-BLOBS = ("token_ids", "token_logprobs")
-# Messages a transaction, and what is left to others between two: a few milliseconds each on a slow disk.
+UPLOADED = ".upload"
+# Messages a transaction, and what is left to others between two: some milliseconds each on a slow disk.
 PIECE = 50
 PIECE_CHARACTERS = 200_000
 PAUSE_SECONDS = 0.002
 
 # What an id that is kept nowhere here begins with in `external_id`.
 OWN = "fireside"
-TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+00:00")
-INTEGERS = 2**63
-CONVERSATION, MESSAGE = TypeAdapter(Conversation), TypeAdapter(Message)
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What adding a conversation did. new: it was not there before. added: messages."""
-
-    conversation_id: str
-    title: str
-    new: bool
-    added: int
-    in_trash: bool = False
 
 
 class Imports:
@@ -142,7 +120,7 @@ class Imports:
             if row and row["deleted_at"]:
                 return Outcome(row["id"], row["title"], new=False, added=0, in_trash=True)
             id = row["id"] if row else self._insert(db, conversation, tags, preset)
-            ids = _known(db, id, messages)
+            ids = _known(db, id, messages) if row else {}
             pieces = _pieces([message for message in messages if message.id not in ids]) or ([] if row else [[]])
             if pieces:
                 self._insert_messages(db, id, pieces[0], ids)
@@ -170,7 +148,7 @@ class Imports:
 
     def _insert(self, db: Any, conversation: Conversation, tags: Sequence[str], preset: Preset | None) -> str:
         id = self._kept(db, "conversations", conversation.id)
-        values = _row(replace(conversation, id=id, current_message_id=None, deleted_at=None))
+        values = _row(conversation, id=id, current_message_id=None, deleted_at=None)
         if id != conversation.id:
             values["external_id"] = values["external_id"] or f"{OWN}:{storable(conversation.id)}"
         values["title"] = " ".join(values["title"].split())[:MAX_TITLE]
@@ -187,10 +165,11 @@ class Imports:
         parent = ids.get(message.parent_id)
         id = self._kept(db, "messages", message.id, after=parent or "")
         ids[message.id] = id
-        values = _row(replace(message, id=id, conversation_id=chat, parent_id=parent, deleted_at=None))
+        values = _row(message, id=id, conversation_id=chat, parent_id=parent, deleted_at=None)
         if id != message.id:
             values["external_id"] = values["external_id"] or storable(message.id)
-        return values | {"cjk": cjk.indexed(values["content"])}
+        values["cjk"] = cjk.indexed(values["content"])
+        return values
 
     def _kept(self, db: Any, table: str, id: str, after: str = "") -> str:
         """This id if Fireside made it, nobody has it, and it sorts after that one; otherwise a new one."""
@@ -203,85 +182,33 @@ class Imports:
         return id
 
     def _add_staged(self, path: Path) -> Iterator[Outcome]:
-        with path.open(encoding="utf-8", newline="\n") as file:
-            for line in file:
-                values = json.loads(line)
-                messages = [Message(**_with_blobs(each)) for each in values["messages"]]
-                preset = Preset(**values["preset"]) if values["preset"] else None
-                time.sleep(PAUSE_SECONDS)
-                yield self.add(Conversation(**values["conversation"]), messages, values["tags"], preset)
+        for group in _together(read_staged(path)):
+            time.sleep(PAUSE_SECONDS)
+            if len(group) == 1:
+                yield self.add(*group[0])
+            else:
+                # Most of the time that a short chat takes is that of its transaction.
+                with self._database.write():
+                    outcomes = [self.add(*each) for each in group]
+                yield from outcomes
         path.unlink()
 
 
-class Staging:
-    """The conversations of one file before they are added."""
-
-    def __init__(
-        self, path: Path, file: Any, add: Callable[[Path], Iterator[Outcome]], owner: str | None = None
-    ) -> None:
-        self._owner = owner
-        self._path = path
-        self._file = file
-        self._add = add
-
-    def put(
-        self,
-        conversation: Conversation,
-        messages: Sequence[Message],
-        tags: Sequence[str] = (),
-        preset: Preset | None = None,
-    ) -> None:
-        """Keep a conversation. ValueError for what cannot be stored, in one line; DiskRefused."""
-        _check(conversation, messages)
-        values = {
-            "conversation": _columns(conversation) | ({"owner": self._owner} if self._owner else {}),
-            "messages": [_without_blobs(_columns(each)) for each in messages],
-            "tags": list(tags),
-            "preset": asdict(preset) if preset else None,
-        }
-        line = storable(json.dumps(values, ensure_ascii=False, allow_nan=False)) + "\n"
-        try:
-            self._file.write(line)
-        except OSError as error:
-            raise DiskRefused(self._path, error) from None
-
-    def commit(self) -> Iterator[Outcome]:
-        """Add them; what each one did. From the first step on they will be added, by the next start if need be."""
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        staged = self._path.with_suffix(STAGED)
-        self._path.rename(staged)
-        flush(staged.parent)
-        yield from self._add(staged)
-
-
-def _check(conversation: Conversation, messages: Sequence[Message]) -> None:
-    _check_types(CONVERSATION, conversation)
-    before: set[str | None] = {None}
-    for message in messages:
-        _check_types(MESSAGE, message)
-        if message.id in before:
-            raise ValueError(f"two of its messages have the id {message.id!r:.60}")
-        if message.parent_id not in before:
-            raise ValueError(f"what the message {message.id!r:.60} follows does not stand before it")
-        before.add(message.id)
-        TokenLog.resumed(message.token_ids or b"", message.token_logprobs or b"")
-    if conversation.current_message_id not in before:
-        raise ValueError("its last message is not among its messages")
-
-
-def _check_types(adapter: TypeAdapter[Any], record: Conversation | Message) -> None:
-    values = _columns(record)
-    try:
-        adapter.validate_python(values)
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise ValueError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
-    for name, value in values.items():
-        if name in ("created_at", "updated_at") and not TIME.fullmatch(value):
-            raise ValueError(f"{name} is no time: {value!r:.60}")
-        if isinstance(value, int) and abs(value) >= INTEGERS:
-            raise ValueError(f"{name} has more than 63 bits")
+def _together(staged: Iterable[Staged]) -> Iterator[list[Staged]]:
+    """Chats that are short enough to be added in one transaction; a long one alone."""
+    group: list[Staged] = []
+    messages = characters = 0
+    for each in staged:
+        size = 1 + len(each.messages)
+        length = sum(len(message.content) for message in each.messages)
+        if group and (messages + size > PIECE or characters + length > PIECE_CHARACTERS):
+            yield group
+            group, messages, characters = [], 0, 0
+        group.append(each)
+        messages += size
+        characters += length
+    if group:
+        yield group
 
 
 def _present(db: Any, conversation: Conversation) -> dict[str, Any] | None:
@@ -335,23 +262,10 @@ def _go_on(db: Any, id: str, leaf: str | None, updated_at: str) -> None:
     )
 
 
-def _columns(record: Conversation | Message) -> dict[str, Any]:
-    # Unlike `asdict` without copies of what is in the JSON columns, which take longer than anything else here.
-    return {name: getattr(record, name) for name in column_names(type(record))}
-
-
-def _row(record: Conversation | Message) -> dict[str, Any]:
-    values: dict[str, Any] = {}
-    for name, value in _columns(record).items():
+def _row(record: Conversation | Message, **changed: Any) -> dict[str, Any]:
+    values = columns(record) | changed
+    for name, value in values.items():
         if name in JSON_COLUMNS:
-            value = to_json(value)
+            value = to_json(value) if value else "{}"
         values[name] = storable(value) if isinstance(value, str) else value
     return values
-
-
-def _without_blobs(values: dict[str, Any]) -> dict[str, Any]:
-    return values | {name: b64encode(values[name]).decode("ascii") for name in BLOBS if values[name] is not None}
-
-
-def _with_blobs(values: dict[str, Any]) -> dict[str, Any]:
-    return values | {name: b64decode(values[name]) for name in BLOBS if values[name] is not None}

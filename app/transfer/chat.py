@@ -12,6 +12,7 @@ from typing import Any
 from app.store import Conversation, Message, Preset, Store
 from app.store.presets import plain_settings
 from app.store.records import column_names
+from app.transfer.source import ImportRefused, Source
 from engine.errors import InvalidSampling
 
 
@@ -132,6 +133,21 @@ def seconds(value: object) -> float | None:
     except (TypeError, ValueError, OverflowError, OSError):
         return None
     return number
+
+
+def by_id(found: Iterable[tuple[str, dict[str, Any]]], source: Source) -> dict[str, dict[str, Any]]:
+    """Messages by their ids; raises ImportRefused where two have the same."""
+    messages: dict[str, dict[str, Any]] = {}
+    for id, message in found:
+        if id in messages:
+            raise two_messages(id, source)
+        messages[id] = message
+    return messages
+
+
+def two_messages(id: str, source: Source) -> ImportRefused:
+    """What is said of a chat in which two messages have the same id: to which one others belong, nobody knows."""
+    return ImportRefused(f"{source.name:.100} has two messages with the id {id!r:.60} in one chat")
 
 
 def text_of(value: object) -> str:

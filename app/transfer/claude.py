@@ -10,6 +10,7 @@ from app.store import Message
 from app.transfer.chat import (
     Chat,
     Skipped,
+    by_id,
     dict_of,
     iso,
     kept,
@@ -41,11 +42,11 @@ def read(values: Iterable[Any], source: Source) -> Iterator[Chat | Skipped]:
         elif not text_of(value.get("uuid")):
             yield Skipped(what, "it has no id")
         else:
-            chat = _chat(value)
+            chat = _chat(value, source)
             yield chat if chat.messages else Skipped(what, "it has no messages")
 
 
-def _chat(value: dict[str, Any]) -> Chat:
+def _chat(value: dict[str, Any], source: Source) -> Chat:
     created = seconds(value.get("created_at"))
     conversation = new_conversation(
         SOURCE,
@@ -56,7 +57,7 @@ def _chat(value: dict[str, Any]) -> Chat:
         pinned=value.get("is_starred") is True,
     )
     model = text_of(value.get("model")) or None
-    given: dict[str, dict[str, Any]] = {}
+    senders: list[tuple[str, dict[str, Any]]] = []
     parents: dict[str, str | None] = {}
     strangers = 0
     before: str | None = None
@@ -65,11 +66,12 @@ def _chat(value: dict[str, Any]) -> Chat:
             strangers += 1
             continue
         id = text_of(message.get("uuid")) or f"{place}"
-        given[id] = message
+        senders.append((id, message))
         # Older exports have no parents: one message follows the other.
         parent = message.get("parent_message_uuid", before)
         parents[id] = parent if isinstance(parent, str) else None
         before = id
+    given = by_id(senders, source)
     times = {id: seconds(message.get("created_at")) for id, message in given.items()}
     messages = [
         _message(conversation, id, parent, given[id], times[id], model) for id, parent in arranged(parents, times)

@@ -13,7 +13,7 @@ from app.store import Conversation, Message, Preset, StoreError
 from app.store.presets import plain_settings
 from app.store.records import column_names
 from app.store.text import now
-from app.transfer.chat import Chat, Skipped, new_conversation, new_message, sound_settings, text_of
+from app.transfer.chat import Chat, Skipped, by_id, new_conversation, new_message, sound_settings, text_of
 from app.transfer.source import ImportRefused, Source
 from engine.errors import InvalidSampling
 
@@ -84,10 +84,16 @@ def read(values: Iterable[Any], source: Source) -> Iterator[Chat | Skipped]:
             presets[value["id"]] = value
     for number, value in enumerate(values, 1):
         try:
+            _check_ids(value, source)
             yield _read(value, presets)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             title = text_of(value.get("title")) if isinstance(value, dict) else ""
             yield Skipped(title or f"number {number} of {source.stem}", f"not as Fireside writes it ({error!s:.100})")
+
+
+def _check_ids(value: Any, source: Source) -> None:
+    given = (each for each in value["messages"] if isinstance(each, dict) and isinstance(each.get("id"), str))
+    by_id(((each["id"], each) for each in given), source)
 
 
 def _read(value: dict[str, Any], presets: Mapping[str, dict[str, Any]]) -> Chat:

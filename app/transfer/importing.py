@@ -10,10 +10,10 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from app.store import Store
-from app.store.imports import Staging
+from app.store.staging import Staging
 from app.transfer.archive import check_members, open_member, open_zip
 from app.transfer.chat import Chat, Skipped
 from app.transfer.recognition import recognise
@@ -57,6 +57,21 @@ class Report:
         return sum(line.messages for line in self.lines)
 
     @property
+    def view(self) -> dict[str, Any]:
+        """The report as JSON."""
+        lines = [
+            {
+                "title": line.title,
+                "what": line.what,
+                "messages": line.messages,
+                "notes": line.notes,
+                "id": line.conversation_id,
+            }
+            for line in self.lines
+        ]
+        return {"file": self.file, "format": self.format, "summary": self.summary, "lines": lines}
+
+    @property
     def summary(self) -> str:
         """One line in words."""
         counts = Counter(line.what for line in self.lines)
@@ -98,17 +113,17 @@ def import_file(
             sources, total = _sources(path, name, opened, lambda size: advance(size))
             staging = opened.enter_context(store.imports.staging())
             staged: list[tuple[str, ...]] = []
-            seen: set[tuple[str, str | None]] = set()
+            seen: dict[str, int] = {}
             for source in sources:
                 kind, chats = recognise(source)
                 report.format = kind.label
                 for chat in chats:
                     if isinstance(chat, Skipped):
                         report.lines.append(Line(chat.what, "skipped", notes=(chat.why,)))
-                    elif (chat.conversation.id, chat.conversation.external_id) in seen:
-                        report.lines.append(Line(chat.conversation.title, "skipped", notes=("twice in the file",)))
+                    elif _is_new(chat, seen, name):
+                        _put(staging, chat, report, staged)
                     else:
-                        _put(staging, chat, report, staged, seen)
+                        report.lines.append(Line(chat.conversation.title, "skipped", notes=("twice in the file",)))
         except (zipfile.BadZipFile, zlib.error, EOFError) as error:
             raise ImportRefused(f"{name:.100} is a damaged zip ({error!s:.100})") from None
         except OSError as error:
@@ -126,20 +141,26 @@ def import_file(
     return report
 
 
-def _put(
-    staging: Staging,
-    chat: Chat,
-    report: Report,
-    staged: list[tuple[str, ...]],
-    seen: set[tuple[str, str | None]],
-) -> None:
+def _is_new(chat: Chat, seen: dict[str, int], name: str) -> bool:
+    """Whether no conversation of the file has been the same. `seen`: a hash of each by its id.
+
+    Raises ImportRefused for two that share an id and nothing else: which of them is right, the file does not say.
+    """
+    conversation = chat.conversation
+    said = hash((conversation.title, *((each.id, each.parent_id, each.content) for each in chat.messages)))
+    known = conversation.id in seen
+    if seen.setdefault(conversation.id, said) != said:
+        raise ImportRefused(f"{name:.100} has two different chats with the id {conversation.id!r:.60}")
+    return not known
+
+
+def _put(staging: Staging, chat: Chat, report: Report, staged: list[tuple[str, ...]]) -> None:
     try:
         staging.put(chat.conversation, chat.messages, chat.tags, chat.preset)
     except ValueError as error:
         report.lines.append(Line(chat.conversation.title, "skipped", notes=(f"cannot be stored: {error}",)))
     else:
         staged.append(chat.left_out)
-        seen.add((chat.conversation.id, chat.conversation.external_id))
 
 
 def _sources(path: Path, name: str, opened: ExitStack, advance: Callable[[int], None]) -> tuple[list[Source], int]:

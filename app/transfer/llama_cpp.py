@@ -17,6 +17,7 @@ from app.store.records import InContext, Status
 from app.transfer.chat import (
     Chat,
     Skipped,
+    by_id,
     dict_of,
     iso,
     kept,
@@ -26,6 +27,7 @@ from app.transfer.chat import (
     seconds,
     sound_settings,
     text_of,
+    two_messages,
 )
 from app.transfer.left_out import CONTEXT, EDITED, ENDING, FIGURES, MADE_WITH
 from app.transfer.source import MAX_WEIGHT, ImportRefused, Source
@@ -138,6 +140,8 @@ def read(values: Iterable[Any], source: Source) -> Iterator[Chat | Skipped]:
             session, messages, generations, own, weight = value, {}, {}, {}, 0
         message, id = value.get("message"), value.get("id")
         if value.get("type") == "message" and isinstance(message, dict) and isinstance(message.get("id"), str):
+            if message["id"] in messages:
+                raise two_messages(message["id"], source)
             messages[message["id"]] = message
             weight += len(text_of(message.get("content"))) + 1000
             if weight > MAX_WEIGHT:
@@ -161,7 +165,9 @@ def read_older(values: Iterable[Any], source: Source) -> Iterator[Chat | Skipped
         if not isinstance(value, dict) or not recognises_older(value):
             yield Skipped(f"number {number} of {source.stem}", "it has no messages (no `conv`)")
             continue
-        messages = {id: each for each in map(dict_of, value["messages"]) if (id := text_of(each.get("id")))}
+        messages = by_id(
+            ((id, each) for each in map(dict_of, value["messages"]) if (id := text_of(each.get("id")))), source
+        )
         yield _chat(value["conv"], messages, {}, {})
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -53,9 +54,12 @@ class Source:
         """
         with self._open() as file:
             guarded = _Guarded(file, self.name, depth, self._advance)
+            twice: list[str] = []
             try:
                 # As floats, its numbers would be refused from 2**63 on.
-                for value in ijson.items(guarded, prefix, use_float=False):
+                for value in ijson.items(guarded, prefix, use_float=False, map_type=_noting(twice)):
+                    if twice:
+                        raise self._twice(twice[0])
                     yield _with_floats(value)
             except (ijson.JSONError, UnicodeError, ValueError, OverflowError, RecursionError) as error:
                 raise ImportRefused(f"{self.name:.100} is no sound JSON: {str(error).splitlines()[0]:.200}") from None
@@ -74,9 +78,21 @@ class Source:
                 guard = _Guarded(None, self.name, 0, self._advance)
                 guard.check(line)
                 try:
-                    yield json.loads(line.decode("utf-8-sig"), parse_constant=_no_constant)
+                    yield json.loads(
+                        line.decode("utf-8-sig"), parse_constant=_no_constant, object_pairs_hook=self._unique
+                    )
                 except (UnicodeDecodeError, ValueError, RecursionError) as error:
                     raise ImportRefused(f"line {number} of {self.name:.100} is no sound JSON: {error}") from None
+
+    def _unique(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        values = dict(pairs)
+        if len(values) < len(pairs):
+            counts = Counter(key for key, _ in pairs)
+            raise self._twice(next(key for key, count in counts.items() if count > 1))
+        return values
+
+    def _twice(self, key: str) -> ImportRefused:
+        return ImportRefused(f"{self.name:.100} has {key!r:.60} twice in one place, of which only one can be right")
 
     def unnoticed(self) -> Source:
         """The same, without a word on what is read."""
@@ -146,6 +162,20 @@ class _Guarded:
             raise ImportRefused(f"{self._name:.100} has a conversation that needs more than {MAX_WEIGHT >> 20} MB")
 
 
+def _noting(twice: list[str]) -> type[dict[str, Any]]:
+    """A class of JSON objects that adds a key which comes twice to the list; ijson loses what is raised in it."""
+
+    class Object(dict[str, Any]):
+        __slots__ = ()
+
+        def __setitem__(self, key: str, value: Any) -> None:
+            if key in self:
+                twice.append(key)
+            super().__setitem__(key, value)
+
+    return Object
+
+
 def _with_floats(value: Any) -> Any:
     """A JSON value with floats in place of decimals, which are replaced where they stand."""
     if isinstance(value, Decimal):
@@ -153,9 +183,11 @@ def _with_floats(value: Any) -> Any:
     containers = [value] if isinstance(value, dict | list) else []
     while containers:
         container = containers.pop()
+        # Not by the container's own method, which would note the key as one that comes twice.
+        put: Any = dict.__setitem__ if isinstance(container, dict) else list.__setitem__
         for key, each in container.items() if isinstance(container, dict) else enumerate(container):
             if isinstance(each, Decimal):
-                container[key] = float(each)
+                put(container, key, float(each))
             elif isinstance(each, dict | list):
                 containers.append(each)
     return value
