@@ -58,14 +58,19 @@ def read_filters(value: Any) -> Filters:
     )
 
 
+def without_tag(query: str, filters: Filters) -> tuple[str, Filters]:
+    """The words of what was typed, and the filters with the `#tag` among them."""
+    words = " ".join(word for word in query.split() if not word.startswith("#"))
+    tag = next((word[1:] for word in query.split() if word.startswith("#")), "")
+    return words, replace(filters, tag=tag) if tag else filters
+
+
 def page_of(mine: Workspace, query: str, archived: bool, filters: Filters, skip: int) -> dict[str, Any]:
     """A page of the list; `#tag` among the words filters by a tag.
 
     Filters alone narrow the conversations only: what messages are asked for has to have words.
     """
-    words = " ".join(word for word in query.split() if not word.startswith("#"))
-    tag = next((word[1:] for word in query.split() if word.startswith("#")), "")
-    asked = replace(filters, tag=tag) if tag else filters
+    words, asked = without_tag(query, filters)
     # One more than is shown tells whether there are more.
     ids = [
         each.id for each in mine.store.conversations.list(PAGE + 1, words, archived=archived, filters=asked, skip=skip)

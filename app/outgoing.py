@@ -8,6 +8,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from app.list_routes import MAX_QUERY, read_filters, without_tag
 from app.routes import NO_STORE, download
 from app.store import NotFound, Store
 from app.transfer.chat import collect
@@ -23,9 +24,10 @@ MAX_CHOSEN = 500
 def export_routes(workspaces: Workspaces) -> APIRouter:
     """GET /export: the formats. GET /export/{kind}, or /export/{kind}/{ids} with commas between them: a file.
 
-    Without ids it is all conversations, with `?query=` those that a search finds. `?zip=1`: a file for each;
-    `?branches=all`: not only the one that is shown, where the format can tell them apart. GET /left-out/{kind} and
-    /left-out/{kind}/{ids}: what of these the format leaves out, in words, and how many conversations they are.
+    Without ids it is all conversations, with `?query=` and filters those that the list shows for them, and archived
+    ones. `?zip=1`: a file for each; `?branches=all`: not only the one that is shown, where the format can tell them
+    apart. GET /left-out/{kind} and /left-out/{kind}/{ids}: what of these the format leaves out, in words, and how many
+    conversations they are.
     """
     router = APIRouter()
 
@@ -67,4 +69,7 @@ def _asked(workspaces: Workspaces, request: Request, kind: str, ids: str) -> tup
     if len(wanted) > MAX_CHOSEN:
         raise NotFound("way to choose more than", f"{MAX_CHOSEN} chats")
     every = request.query_params.get("branches") == "all"
-    return store, chosen, every, wanted or store.conversations.ids(request.query_params.get("query", ""))
+    if not wanted:
+        given = request.query_params.get
+        wanted = store.conversations.ids(*without_tag(given("query", "")[:MAX_QUERY], read_filters(given)))
+    return store, chosen, every, wanted

@@ -141,10 +141,13 @@ class Conversations:
             )
             return [Conversation.from_row(row) for row in rows]
 
-    def ids(self, query: str = "") -> builtins.list[str]:
-        """Of all conversations that are not in the trash, archived ones too; see `list` for the query."""
-        chosen = [each for archived in (False, True) for each in self.list(sys.maxsize, query, archived=archived)]
-        return [each.id for each in chosen]
+    def ids(self, query: str = "", filters: Filters | None = None) -> builtins.list[str]:
+        """Of all conversations that are not in the trash, archived ones too; see `list` for query and filters."""
+        return [
+            each.id
+            for archived in (False, True)
+            for each in self.list(sys.maxsize, query, archived=archived, filters=filters)
+        ]
 
     def rename(self, id: str, title: str) -> Conversation:
         """Give it the user's title, one line of at most 200 characters; what is longer is cut."""

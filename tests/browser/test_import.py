@@ -14,6 +14,7 @@ from urllib.request import Request, urlopen
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.app.command import assert_refused, fireside
 from tests.app.test_import import HOSTILE, chatgpt
 from tests.browser.conftest import Server
 
@@ -85,6 +86,31 @@ def test_an_export_on_the_message_box_is_imported_or_offered(shared: Server, ope
     drop(page, "chatgpt.zip", exported(chatgpt("d-3")), "#fs-dock textarea")
     dialog = page.get_by_role("dialog", name="Import chats")
     expect(dialog.get_by_text("ChatGPT: 1 imported")).to_be_visible()
+    dialog.get_by_role("button", name="Close").click()
+    # A text file becomes an attachment there, but one that looks like chats may be meant as such.
+    drop(page, "conversations.json", json.dumps([chatgpt("d-4", title="Offered")]).encode(), "#fs-dock textarea")
+    offer = page.get_by_role("status").filter(has_text="conversations.json looks like chats of another program.")
+    offer.get_by_role("button", name="Import").click()
+    expect(dialog.get_by_text("ChatGPT: 1 imported")).to_be_visible()
+    expect(dialog.get_by_role("button", name="Offered")).to_be_visible()
+
+
+def test_the_command_hands_the_file_to_the_server_that_runs(
+    shared: Server, open_page: Callable[..., Page], tmp_path: Path
+) -> None:
+    page, home = open_page(shared.url), shared.log.parent / "data"
+    path = tmp_path / "export.zip"
+    path.write_bytes(exported(chatgpt("cli-1", title="From the terminal"), {"title": "Nothing"}))
+    result = fireside("import", path, "--home", home)
+    assert result.returncode == 0, result.stderr
+    assert "export.zip (ChatGPT): 1 imported, 1 skipped;" in result.stdout
+    assert "it has no messages" in result.stdout
+    expect(page.get_by_role("navigation").get_by_role("link", name="From the terminal")).to_be_visible()
+    assert "1 already there" in fireside("import", path, "--home", home).stdout
+    path.write_bytes(b"{}")
+    assert_refused(fireside("import", path, "--home", home), 1, "export.zip is no export that is known")
+    assert_refused(fireside("import", tmp_path / "none", "--home", home), 1, "cannot read none")
+    assert_refused(fireside("import", path, "--home", home, "--user", "Ann"), 1, "Ann")
 
 
 @pytest.mark.parametrize("name", ["zip slip", "zip bomb", "nested zip", "deep", "no UTF-8", "no chat", "half", "empty"])
@@ -95,6 +121,41 @@ def test_hostile_files_are_refused_by_the_route(shared: Server, tmp_path: Path, 
         *_, last = response.read().splitlines()
     assert list(json.loads(last)) == ["error"]
     assert [each.name for each in shared.log.parent.glob("data/imports/*")] == []
+
+
+def test_chats_are_chosen_among_more_than_the_list_has_loaded(shared: Server, open_page: Callable[..., Page]) -> None:
+    page = open_page(shared.url)
+    names = [f"Tree number {number}" for number in range(240)]
+    lines = [json.dumps({"messages": [{"role": "user", "content": name}]}) for name in names]
+    drop(page, "trees.jsonl", "\n".join(lines).encode())
+    dialog = page.get_by_role("dialog", name="Import chats")
+    expect(dialog.get_by_text("OpenAI messages: 240 imported")).to_be_visible()
+    dialog.get_by_role("button", name="Close").click()
+    page.get_by_role("button", name="Export chats").click()
+    dialog = page.get_by_role("dialog", name="Export chats")
+    dialog.get_by_label("Format").select_option("openai")
+    dialog.get_by_label("Chats", exact=True).select_option("chosen")
+    search = dialog.get_by_role("searchbox", name="Search the chats to choose")
+    for name in (names[3], names[230]):
+        search.fill(f'"{name}"')
+        dialog.get_by_role("checkbox", name=name, exact=True).check()
+        expect(dialog.get_by_role("checkbox", name="Tree")).to_have_count(1)
+    expect(dialog.get_by_text("Chosen: 2", exact=True)).to_be_visible()
+    search.fill("")
+    expect(dialog.get_by_role("checkbox", name="Tree").nth(150)).to_be_attached()
+    dialog.get_by_role("button", name="Show more").click()
+    expect(dialog.get_by_role("checkbox", name="Tree")).to_have_count(240)
+    dialog.get_by_label("Format").select_option("json")
+    with page.expect_download() as download:
+        dialog.get_by_role("link", name="Download").click()
+    chats = json.loads(Path(download.value.path()).read_bytes())["conversations"]
+    assert {chat["title"] for chat in chats} == {names[3], names[230]}
+    # What the list is searched for, its tag too, and all of it that the list has not loaded.
+    page.get_by_role("searchbox", name="Search chats").fill("tree number")
+    expect(page.get_by_role("navigation").get_by_role("link", name="Tree").first).to_be_visible()
+    page.get_by_role("button", name="Export chats").click()
+    dialog.get_by_label("Chats", exact=True).select_option("found")
+    expect(dialog.get_by_text("Chats: 240.")).to_be_visible()
 
 
 def test_other_sites_import_nothing(shared: Server) -> None:

@@ -1,27 +1,26 @@
 // Taking chats elsewhere: which ones, in what format, and what that format leaves out.
 
+import { mountChoice } from "./choose.js";
 import { h } from "./dom.js";
 import { number, t } from "./i18n.js";
 
 const REST_MS = 150;
+// As many as the server takes one by one.
+const MOST_CHOSEN = 500;
 
-/** Ask how to export. each: the chat it is about, or none; query: what the list is searched for; listed: its chats. */
-export async function openExport({ each = null, query = "", listed = [] }) {
+/** Ask how to export. each: the chat it is about, or none; query, filters: what the list is searched for and narrowed to. */
+export async function openExport({ each = null, query = "", filters = {} }) {
   const formats = await (await fetch("/export")).json();
   const scopes = [
     each && ["one", t("“{title}”", { title: each.title })],
-    query && ["found", t("Chats found by “{query}”", { query })],
+    (query || Object.keys(filters).length > 0) &&
+      ["found", query ? t("Chats found by “{query}”", { query }) : t("Chats that the filter leaves")],
     ["all", t("All chats")],
-    listed.length > 0 && ["chosen", t("Chosen chats…")],
+    ["chosen", t("Chosen chats…")],
   ].filter(Boolean);
   const scope = select(t("Chats"), scopes);
   const format = select(t("Format"), formats.map(({ name, label }) => [name, label]));
-  const boxes = listed.map(({ id, title }) => {
-    const box = h("input", { type: "checkbox", value: id });
-    box.checked = id === each?.id;
-    return h("label.fs-check", {}, box, h("span", {}, title));
-  });
-  const choice = h("div.fs-export-choice", { role: "group", "aria-label": t("Chosen chats…") }, ...boxes);
+  const { element: choice, ids: chosen } = mountChoice(each?.id, () => look());
   const [branches, branchesRow] = check(t("Every branch, not only the one shown"));
   const [zip, zipRow] = check(t("A zip with a file for each chat"));
   const lost = h("p.fs-export-lost", { role: "status" });
@@ -34,11 +33,9 @@ export async function openExport({ each = null, query = "", listed = [] }) {
     h("div.fs-dialog-row", {}, h("button.fs-button", { type: "button", onclick: () => dialog.close() }, t("Cancel")), save),
   );
 
-  const chosen = () => boxes.map((label) => label.querySelector("input")).filter((box) => box.checked).map((box) => box.value);
   const address = (start) => {
     const ids = { one: () => [each.id], chosen }[scope.value]?.() ?? [];
-    const parameters = new URLSearchParams();
-    if (scope.value === "found") parameters.set("query", query);
+    const parameters = new URLSearchParams(scope.value === "found" ? { ...filters, query } : {});
     if (branches.checked && !branchesRow.hidden) parameters.set("branches", "all");
     if (zip.checked && !zipRow.hidden) parameters.set("zip", "1");
     return `${start}/${format.value}${ids.length ? `/${ids.join(",")}` : ""}${parameters.size ? `?${parameters}` : ""}`;
@@ -52,17 +49,22 @@ export async function openExport({ each = null, query = "", listed = [] }) {
     choice.hidden = scope.value !== "chosen";
     branchesRow.hidden = !kind.chooses;
     zipRow.hidden = !several || kind.single;
-    const none = scope.value === "chosen" && !chosen().length;
-    save.toggleAttribute("aria-disabled", none);
-    if (none) save.removeAttribute("href");
+    const count = scope.value === "chosen" ? chosen().length : 1;
+    const wrong = !count
+      ? t("Choose at least one chat.")
+      : count > MOST_CHOSEN
+        ? t("At most {count} chats can be chosen one by one: take what a search finds, or all.", { count: number(MOST_CHOSEN) })
+        : "";
+    save.toggleAttribute("aria-disabled", Boolean(wrong));
+    if (wrong) save.removeAttribute("href");
     else save.setAttribute("href", address("/export"));
     clearTimeout(timer);
-    timer = setTimeout(() => tell(none, ++asked), REST_MS);
+    timer = setTimeout(() => tell(wrong, ++asked), REST_MS);
   }
 
-  async function tell(none, mine) {
-    if (none) {
-      lost.textContent = t("Choose at least one chat.");
+  async function tell(wrong, mine) {
+    if (wrong) {
+      lost.textContent = wrong;
       return;
     }
     const response = await fetch(address("/left-out"));

@@ -39,7 +39,7 @@ export function mountList(chosen) {
 
 /** Ask how to export chats: one of them, what is searched for, those that are chosen of the list, or all. */
 export function exportChats(each = null) {
-  openExport({ each, query: asked.query, listed: conversations });
+  openExport({ each, query: asked.query, filters: askedFor() });
 }
 
 /** Call `callback(row)` with the open conversation's row whenever it changed; {id, gone: true} where it is gone. */
