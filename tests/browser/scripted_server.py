@@ -17,6 +17,7 @@ from app.listener import listen
 from app.server import serve
 from app.titles import BEGINNING
 from engine.reasoning import TAGS
+from tests.browser.hostile import ATTACKS
 
 HOSTILE = """<script>window.pwned = 1</script><img src=x onerror="window.pwned = 2">
 
@@ -71,6 +72,8 @@ def answer(messages: Sequence[Message]) -> list[str]:
         return pieces("“Sparks in the dark”") if "campfire" in messages[0]["content"] else []
     # Questions that got no answer are one message with the next.
     question = messages[-1]["content"].rpartition("\n\n")[2]
+    if "attack me" in question:
+        return pieces("\n\n".join(ATTACKS), 40)
     if "hostile" in question:
         return pieces(HOSTILE)
     if "markdown" in question or "cache" in question:

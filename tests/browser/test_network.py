@@ -11,9 +11,11 @@ from pathlib import Path
 
 import psutil
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from app.home import models_folder
+from app.ui.zh import CHINESE
+from tests.app.test_languages import dictionary
 
 from .conftest import Server, answers, ask, serving, wait_answered
 
@@ -42,8 +44,9 @@ def test_nothing_leaves_the_machine(watched: Server, record: Path, open_page: Ca
         assert answer
         page.reload()
         expect(answers(page)).to_contain_text(answer.splitlines()[0])
-        page.get_by_role("searchbox", name="Search chats").fill("capital")
-        page.get_by_role("button", name="New chat").click()
+        chinese = dictionary() | CHINESE
+        walk(page, lambda text: text)
+        walk(open_page(f"{page.url}", locale="zh-CN"), lambda text: chinese[text])
     assert watched.stop() == 0
 
     events = record.read_text(encoding="utf-8").splitlines()
@@ -52,6 +55,54 @@ def test_nothing_leaves_the_machine(watched: Server, record: Path, open_page: Ca
     assert [event for event in events if not event.startswith("socket.bind") and not is_local(event)] == []
     assert peers
     assert {peer for peer in peers if not ipaddress.ip_address(peer).is_loopback} == set()
+
+
+def walk(page: Page, word: Callable[[str], str]) -> None:
+    """Look at every view there is from a page with an answer. word: what a text of the page is in its language."""
+
+    def button(name: str) -> Locator:
+        return page.get_by_role("button", name=word(name), exact=True)
+
+    def dialog(name: str) -> Locator:
+        return page.get_by_role("dialog", name=word(name), exact=True)
+
+    answer = page.get_by_role("log").get_by_role("article").last
+    answer.get_by_title(word("Figures of this answer")).click()
+    for tab in ("Figures", "Tokens", "Origin", "Replay", "Look inside"):
+        page.get_by_role("tab", name=word(tab), exact=True).click()
+        expect(page.get_by_role("tabpanel")).not_to_be_empty()
+    button("Close panel").click()
+    answer.hover()
+    answer.get_by_role("button", name=word("More")).click()
+    expect(page.get_by_role("menu")).to_be_visible()
+    page.keyboard.press("Escape")
+    button("Settings").click()
+    expect(page.get_by_role("slider").first).to_be_visible()
+    for opener, name in (
+        ("Trash", "Trash"),
+        ("Import chats", "Import chats"),
+        ("Export chats", "Export chats"),
+        ("Filter the search", "Filter the search"),
+    ):
+        button(opener).click()
+        expect(dialog(name)).to_be_visible()
+        page.keyboard.press("Escape")
+        expect(dialog(name)).to_be_hidden()
+    page.keyboard.press("Control+/")
+    expect(dialog("Keyboard shortcuts")).to_be_visible()
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name=re.compile(f"^{word('Model: {name}').partition('{')[0]}")).click()
+    expect(dialog("Models")).to_be_visible()
+    page.keyboard.press("Escape")
+    page.get_by_role("searchbox", name=word("Search chats")).fill("capital")
+    expect(page.get_by_role("region", name=word("Messages"))).to_be_visible()
+    page.get_by_role("searchbox", name=word("Search chats")).fill("")
+    button("Archive").click()
+    button("All chats").click()
+    button("Notebook").click()
+    expect(button("Back to the chat")).to_be_visible()
+    button("Back to the chat").click()
+    page.get_by_role("button", name=word("New chat")).click()
 
 
 def is_local(event: str) -> bool:
