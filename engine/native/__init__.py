@@ -36,9 +36,17 @@ def load_native(checkpoint: Checkpoint, context: int, threads: int) -> NativeMod
     Only for models of which `refusal` says nothing. Raises as `load_weights` does, and OverflowError for a scale
     that cannot be packed.
     """
-    # numba takes half a second to import.
+    # numba takes half a second to import, and torch two.
+    import torch
+
     from engine.native.model import NativeModel
     from engine.native.plan import Plan
 
-    plan = Plan(checkpoint.source, checkpoint.layout, checkpoint.config, context)
+    torch_threads = torch.get_num_threads()
+    # Packing is many small steps: torch's threads would wait for each other longer than they work.
+    torch.set_num_threads(1)
+    try:
+        plan = Plan(checkpoint.source, checkpoint.layout, checkpoint.config, context)
+    finally:
+        torch.set_num_threads(torch_threads)
     return NativeModel(checkpoint.config, plan, context, threads)

@@ -12,7 +12,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -80,21 +79,6 @@ class Unpacked(NamedTuple):
     minima: Tensor | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class BlockMatrix:
-    """A packed matrix of `outputs` rows and `inputs` numbers a row; kind: its place in KINDS. data: uint8, on a
-    cache line."""
-
-    kind: int
-    outputs: int
-    inputs: int
-    data: np.ndarray
-
-    @property
-    def address(self) -> int:
-        return self.data.ctypes.data
-
-
 def padded(count: int) -> int:
     """`count` rows with those that fill up the last group."""
     return -(-count // LANES) * LANES
@@ -108,52 +92,6 @@ def packable(quantization: str, inputs: int) -> bool:
 def packed_bytes(quantization: str, numbers: int) -> int:
     """Bytes that many numbers take when packed, but for filling up the last group."""
     return numbers // (LANES * BLOCK) * KINDS[STORED[quantization].kind].group_bytes
-
-
-def pack(quantization: str, rows: Tensor, inputs: int) -> BlockMatrix:
-    """Pack the rows of a matrix as GGUF stores them, uint8 [outputs, bytes of a row].
-
-    Raises OverflowError if the minimum of a Q4_0 block, -8 scales, is beyond float16.
-    """
-    stored = STORED[quantization]
-    kind = KINDS[stored.kind]
-    outputs, blocks = len(rows), inputs // BLOCK
-    groups = -(-outputs // LANES)
-    if outputs % LANES:
-        rows = torch.nn.functional.pad(rows, (0, 0, 0, groups * LANES - outputs))
-    numbers, scales, minima = stored.unpack(rows.reshape(-1, stored.nbytes))
-    data = _on_cache_line(groups * blocks * kind.group_bytes)
-    packed = torch.from_numpy(data).view(groups, blocks, kind.group_bytes)
-    numbers = numbers.view(torch.uint8).view(groups, LANES, blocks, BLOCK)
-    packed[..., : kind.numbers_bytes] = _words(numbers) if kind.bits == 4 else _pairs(numbers)
-    at = kind.numbers_bytes
-    scales = scales.view(groups, LANES, blocks, kind.scales)
-    for factors in (*scales.unbind(-1), *(() if minima is None else (minima.view(groups, LANES, blocks),))):
-        # [group, lane, block] to the lanes of a block side by side.
-        packed[..., at : at + kind.factor_bytes] = factors.permute(0, 2, 1).contiguous().view(torch.uint8)
-        at += kind.factor_bytes
-    return BlockMatrix(stored.kind, outputs, inputs, data)
-
-
-def _words(numbers: Tensor) -> Tensor:
-    """4-bit numbers, uint8 [group, lane, block, 32], as words: [group, block, 256]."""
-    groups, lanes, blocks, _ = numbers.shape
-    # [..., word, upper or lower byte, upper or lower half of a byte, first or second of a pair]
-    parts = numbers.view(groups, lanes, blocks, BLOCK // 8, 2, 2, 2)
-    octets = parts[..., 0, :] | parts[..., 1, :] << 4
-    return octets.permute(0, 2, 3, 1, 5, 4).reshape(groups, blocks, -1)
-
-
-def _pairs(numbers: Tensor) -> Tensor:
-    """8-bit numbers, uint8 [group, lane, block, 32], pair by pair: [group, block, 512]."""
-    groups, lanes, blocks, _ = numbers.shape
-    return numbers.view(groups, lanes, blocks, BLOCK // 2, 2).permute(0, 2, 3, 1, 4).reshape(groups, blocks, -1)
-
-
-def _on_cache_line(size: int) -> np.ndarray:
-    room = np.empty(size + CACHE_LINE, np.uint8)
-    start = -room.ctypes.data % CACHE_LINE
-    return room[start : start + size]
 
 
 def _half(blocks: Tensor, start: int) -> Tensor:

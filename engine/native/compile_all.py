@@ -13,6 +13,7 @@ import numba
 import numpy as np
 
 from engine.native.code_cache import code_folder, code_is_ready, mark_ready
+from engine.native.packing import interleave_pairs, interleave_words
 from engine.native.step import BUFFERS, LAYER, MATRIX, MODEL, TOKEN, announce, forward, serve
 from engine.native.summary import summarize
 
@@ -40,6 +41,9 @@ def compile_all() -> None:
     forward.compile(_types(0, 1, 0, *plan, tokens, chosen, buffers))
     serve.compile(_types(0, 1, 0, 0, 0, *plan, tokens, chosen, counts, buffers))
     announce.compile(_types(0))
+    octets = (np.zeros((1, 1, 1, 1), np.uint8), np.zeros((1, 1, 1), np.uint8))
+    interleave_words.compile(_types(*octets))
+    interleave_pairs.compile(_types(*octets))
     numbers, likeliest, ids = np.zeros(1), np.zeros((1, 1), np.float32), np.zeros((1, 1), whole)
     summarize.compile(_types(0, 0, 0, numbers, numbers, likeliest, ids))
 

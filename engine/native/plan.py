@@ -13,7 +13,7 @@ from engine.checkpoint.weights import WeightLoader
 from engine.config import ModelConfig
 from engine.families.family import Layout
 from engine.linear import Dense
-from engine.native.blocks import BlockMatrix, pack
+from engine.native.packing import BlockMatrix, pack
 from engine.native.step import LAYER, MATRIX, MODEL
 from engine.norm import RMSNorm
 

@@ -17,7 +17,8 @@ from engine.checkpoint import open_checkpoint
 from engine.engine import Engine as LoadedEngine
 from engine.model import Chunk, ForwardPass, Model
 from engine.native import compile_native, load_native, refusal
-from engine.native.blocks import STORED, pack, packable, packed_bytes
+from engine.native.blocks import STORED, packable, packed_bytes
+from engine.native.packing import pack
 from tests.tiny import write_tiny_llama
 
 pytest.importorskip("numba")
