@@ -32,6 +32,8 @@ from app.store.tokens import ALTERNATIVES
 from engine import ContextOverflow, EngineClosed, EngineError, Sampling
 
 MODEL_POLL_SECONDS = 0.1
+# Of the context, left free once an engine elsewhere found a conversation too long that had seemed to fit.
+TRIMMED_SHARE = 0.6
 # In `extra` of an answer: its system prompt; which layer decided which of its settings, and the preset's
 # name; the digest of its prompt's token ids; where it was continued, as numbers of tokens; and how many of its
 # first characters no tokens are kept for, as they were written by hand or by another model.
@@ -103,6 +105,7 @@ class Answer(threading.Thread):
         self._question = replace(question, sampling=question.sampling.replace(logprobs=ALTERNATIVES))
         self._extra = extra
         self._ended = ended
+        self._trimmed = False
 
     def run(self) -> None:
         live, error = self.live, None
@@ -145,6 +148,9 @@ class Answer(threading.Thread):
                     if self.live.push(step) >= SAVE_TOKENS:
                         self._saver.hurry()
                 break
+            except ContextOverflow:
+                if not self._trim(backend):
+                    raise
             except EngineClosed:
                 # Another model is being loaded; as nothing was said yet, that one answers.
                 if self.live.grown or self.live.cancelled or backend is asked:
@@ -156,6 +162,18 @@ class Answer(threading.Thread):
         if self.live.finish_reason is None:
             raise EngineError("the engine ended the answer without a reason: try again")
         return (self.live.cancelled or "stopped") if self.live.finish_reason == "cancelled" else "complete"
+
+    def _trim(self, backend: Backend) -> bool:
+        """Whether the question can be asked once more with fewer of the older messages.
+
+        An engine elsewhere may not tell how many tokens it takes, or count others than it refuses.
+        """
+        again = not self._trimmed and bool(backend.info.remote) and self._question.policy != "refuse"
+        if not again or self.live.grown or self.live.cancelled:
+            return False
+        self._trimmed = True
+        self.live.detach()
+        return True
 
     def _ask(self, backend: Backend) -> BackendRun:
         """Begin the run and follow it."""
@@ -194,6 +212,8 @@ class Answer(threading.Thread):
         question = self._question
         if room is None and question.sampling.max_tokens is not None:
             room = min(question.sampling.max_tokens, int(backend.info.context * ANSWER_SHARE))
+        if self._trimmed:
+            room = max(room or 0, int(backend.info.context * TRIMMED_SHARE))
         return see(
             question.path,
             system_prompt=question.system_prompt,

@@ -18,6 +18,7 @@ from app.remote.address import Address
 from app.remote.breaker import Breaker
 from app.remote.chunks import error_text
 from app.remote.errors import (
+    BadAddress,
     NotThere,
     Overloaded,
     Rejected,
@@ -27,6 +28,7 @@ from app.remote.errors import (
     Unauthorised,
     Unreachable,
 )
+from app.remote.pinned import ForbiddenAddress, PinnedTransport
 from engine import ContextOverflow, EngineClosed
 
 MAX_BODY_BYTES = 8_000_000
@@ -64,8 +66,11 @@ class Connection:
         self._client = httpx.AsyncClient(
             headers=address.headers,
             timeout=httpx.Timeout(None, connect=patience.connect, pool=None),
-            limits=httpx.Limits(max_connections=None, max_keepalive_connections=8),
-            verify=httpx.create_ssl_context() if address.base.startswith("https") else False,
+            transport=PinnedTransport(
+                limits=httpx.Limits(max_connections=None, max_keepalive_connections=8),
+                verify=httpx.create_ssl_context() if address.base.startswith("https") else False,
+                trust_env=False,
+            ),
             trust_env=False,
             follow_redirects=False,
         )
@@ -125,6 +130,8 @@ class Connection:
                 if response.headers.get("content-encoding", "identity") != "identity":
                     raise ServerFailed(f"the engine at {self.address.base} sent a compressed reply, which is not read")
                 yield response
+        except ForbiddenAddress as error:
+            raise BadAddress(f"nothing is sent to {self.address.base}: {error}") from error
         except httpx.ConnectTimeout as error:
             seconds = self.patience.connect
             raise Unreachable(f"the engine at {self.address.base} does not answer within {seconds:g} s") from error

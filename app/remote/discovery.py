@@ -22,9 +22,11 @@ OWNERS: dict[str, Kind] = {"vllm": "vllm", "sglang": "sglang", "llamacpp": "llam
 
 @dataclass(frozen=True, slots=True)
 class Discovery:
-    """model: its id, as the server is asked for it. tags: what sets its thoughts apart where the server does not."""
+    """model: its id, as the server is asked for it. models: the ids of all that it lists. tags: what sets its thoughts
+    apart where the server does not."""
 
     model: str
+    models: tuple[str, ...]
     profile: Profile
     tags: ThinkTags
     info: EngineInfo
@@ -56,6 +58,7 @@ def discover(connection: Connection, model: str | None, context: int | None) -> 
     profile = PROFILES[kind or "openai"]
     return Discovery(
         str(chosen["id"]),
+        tuple(str(card["id"]) for card in cards),
         profile,
         think_tags(str(props.get("chat_template", ""))) or TAGS[0],
         _info(connection, chosen, props, profile, context),

@@ -66,6 +66,11 @@ class RemoteEngine:
         return self._found.info
 
     @property
+    def models(self) -> tuple[str, ...]:
+        """The ids of all models that the server lists."""
+        return self._found.models
+
+    @property
     def runs(self) -> int:
         """How many requests are under way."""
         return self._connection.under_way
