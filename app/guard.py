@@ -26,7 +26,8 @@ MAX_HEADER_BYTES = 32 * 1024
 ALLOWED_PATHS = re.compile(
     r"/"
     r"|/(?:fireside|assets|static)/[\w./-]+"
-    r"|/(?:theme\.css|favicon\.ico|status|health|models|login|logout|account|control(?:/replay)?|import|changes|tokens)"
+    r"|/(?:theme\.css|favicon\.ico|status|health|models|login|logout|account|import|changes|tokens)"
+    r"|/control(?:/(?:replay|chat))?|/engine(?:/(?:look|use|back))?"
     r"|/conversations(?:/rows)?"
     r"|/stream/[\w-]+"
     r"|/inside(?:/[\w-]+){1,3}"
@@ -38,7 +39,7 @@ ALLOWED_PATHS = re.compile(
 # What anyone may ask for, logged in or not.
 OPEN_PATHS = re.compile(r"/(?:health|favicon\.ico|login)|/fireside/[\w./-]+")
 # Here the route asks for something else itself: the API for a key, the terminal's commands for their secret.
-KEY_PATHS = re.compile(r"/v1/.+|/(?:tokenize|detokenize|metrics|openapi\.json|control(?:/replay)?)")
+KEY_PATHS = re.compile(r"/v1/.+|/(?:tokenize|detokenize|metrics|openapi\.json|control(?:/(?:replay|chat))?)")
 
 CONTENT_SECURITY_POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
@@ -48,7 +49,8 @@ CONTENT_SECURITY_POLICY = (
 )
 SECURITY_HEADERS = (
     (b"content-security-policy", CONTENT_SECURITY_POLICY.encode()),
-    (b"referrer-policy", b"no-referrer"),
+    # Nothing to other sites; with `no-referrer`, browsers give forms no Origin, such as the login's.
+    (b"referrer-policy", b"same-origin"),
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
     (b"cross-origin-opener-policy", b"same-origin"),

@@ -120,7 +120,7 @@ class ModelLibrary:
         model = self._found(name)
         device, free = placement()
         info = self.models.info
-        if info and self.models.state.name == name:
+        if info and self._answering == name:
             return
         if model.problem:
             raise ModelRefused(f"{name} cannot be used: {model.problem}")
@@ -170,7 +170,7 @@ class ModelLibrary:
 
     def remove(self, name: str) -> None:
         """Delete a model from the disk; raises UnknownModel, FolderNotWritable, and ModelRefused for the loaded one."""
-        if name == self.models.state.name:
+        if name == self._answering:
             raise ModelRefused(f"{name} is loaded: choose another model first")
         if any(each.name == name and each.status == "running" for each in self.models.downloads.states()):
             raise ModelRefused(f"{name} is being downloaded: cancel that first")
@@ -178,6 +178,11 @@ class ModelLibrary:
             raise ModelRefused(f"{name} lies outside the models folder: remove it there")
         weights.remove(name, self._folder)
         self.models.downloads.cancel(name)
+
+    @property
+    def _answering(self) -> str:
+        """The name of this computer's model that answers: an engine elsewhere may have one that is called alike."""
+        return "" if self.models.remote else self.models.state.name
 
     def close(self) -> None:
         """Read no more headers; one that is being read is finished first."""

@@ -72,6 +72,11 @@ class Source(Protocol):
     @property
     def name(self) -> str: ...
 
+    @property
+    def remote(self) -> str:
+        """The address of an engine elsewhere; "" for files of this machine."""
+        ...
+
     def obtain(self, attempt: Attempt) -> Backend:
         """Make it answer; raises WeightsError, EngineError or Closing."""
         ...
@@ -96,6 +101,8 @@ class ModelFiles:
 
     name: as `weights.resolve` takes it. path: where it lies, if that is known already.
     """
+
+    remote = ""
 
     def __init__(self, name: str, downloads: Downloads, loader: Loader, path: Path | None = None) -> None:
         self.name = name

@@ -61,6 +61,12 @@ class Models:
         return source.watched(state) if state.status == "ready" else state
 
     @property
+    def remote(self) -> str:
+        """The address of the engine elsewhere that answers or is to answer; "" while that is one of this process."""
+        with self._changed:
+            return self._source.remote
+
+    @property
     def info(self) -> EngineInfo | None:
         """Of the model that is loaded; None while there is none."""
         with self._changed:

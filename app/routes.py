@@ -33,7 +33,9 @@ def plain_routes(workspaces: Workspaces, models: Models) -> APIRouter:
 
     @router.get("/status")
     def status(request: Request) -> Response:
-        return JSONResponse(state_view(models) | {"notices": workspaces.of(request).notices}, headers=NO_STORE)
+        workspace = workspaces.of(request)
+        more = {"notices": workspace.notices, "may_change": workspace.person.admin}
+        return JSONResponse(state_view(models) | more, headers=NO_STORE)
 
     @router.get("/health")
     def health() -> Response:

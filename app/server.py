@@ -26,6 +26,8 @@ from app.api import Gate, api_router
 from app.backend import Backend
 from app.changes import Changes, changes_route
 from app.chats import Chats
+from app.engine_choice import EngineChoice, source_of
+from app.engine_routes import engine_routes
 from app.guard import LOOPBACK_NAMES, Guard
 from app.incoming import import_route
 from app.inside.replay_control import replay_control
@@ -38,12 +40,14 @@ from app.model_routes import model_routes
 from app.model_source import Source
 from app.models import Models
 from app.outgoing import export_routes
+from app.remote.chosen import chosen_engine
 from app.routes import plain_routes
 from app.starting_model import starting_model
 from app.store import Store
 from app.store.backup import DailyBackup
 from app.store.retention import Retention
 from app.stream import stream_route
+from app.talk_control import talk_control
 from app.titles import Titles
 from app.ui import build_page, mount_page
 from app.ui.assets import head, mount_assets
@@ -61,6 +65,7 @@ def build_app(
     store: Store,
     chats: Chats,
     library: ModelLibrary,
+    choice: EngineChoice,
     changes: Changes,
     *,
     beyond_loopback: bool = False,
@@ -81,9 +86,11 @@ def build_app(
     app.include_router(list_routes(workspaces))
     app.include_router(plain_routes(workspaces, models))
     app.include_router(model_routes(workspaces, library))
+    app.include_router(engine_routes(workspaces, choice))
     app.include_router(login_routes(accounts, workspaces))
     app.include_router(control_route(store, accounts, secret))
     app.include_router(replay_control(store, models, secret))
+    app.include_router(talk_control(store, workspaces, models, secret))
     app.include_router(api_router(models, Gate(store, always=beyond_loopback)))
     app.include_router(inside_routes(workspaces.of, models))
     app.include_router(import_route(workspaces))
@@ -119,13 +126,13 @@ def serve(
 ) -> int:
     """Serve until SIGINT or SIGTERM; the exit code. Answers under way are saved at the end.
 
-    model: its name or path; None for the one chosen last on the page. listener: from app.listener, closed at the end.
-    on_start: is given the models once they are started, to show how far they are. loader: makes the backend from the
-    model's file. kv_bytes: how much of keys and values is kept in the data folder over a restart; if any, the loader is
-    given `kv_files`. context, quantized: how the loader loads. elsewhere: an engine that answers in place of a model of
-    this process. names: what other computers know this one by; if any, or if they reach the listener, there must be
-    accounts. Raises StoreError if the data folder cannot be used, UnknownModel for a model that is not there,
-    AddressRefused where accounts are needed.
+    model: its name or path; None for the one chosen last on the page, which may be an engine elsewhere. listener:
+    from app.listener, closed at the end. on_start: is given the models once they are started, to show how far they
+    are. loader: makes the backend from the model's file. kv_bytes: how much of keys and values is kept in the data
+    folder over a restart; if any, the loader is given `kv_files`. context, quantized: how the loader loads.
+    elsewhere: an engine that answers in place of a model of this process. names: what other computers know this one
+    by; if any, or if they reach the listener, there must be accounts. Raises StoreError if the data folder cannot
+    be used, UnknownModel for a model that is not there, AddressRefused where accounts are needed.
     """
     with ExitStack() as closing:
         closing.callback(listener.close)
@@ -141,7 +148,8 @@ def serve(
             loader = partial(loader, kv_files=kv_files)
         start = starting_model(model, store, models_dir)
         models = Models(models_dir, start.name, loader=loader)
-        models.switch(elsewhere or models.files(start.name, start.path))
+        chosen = chosen_engine(home) if model is None else None
+        models.switch(elsewhere or (source_of(chosen) if chosen else models.files(start.name, start.path)))
         library = ModelLibrary(
             models,
             models_dir,
@@ -151,6 +159,12 @@ def serve(
             quantized=quantized,
         )
         closing.callback(library.close)
+
+        def own() -> Source:
+            chosen = starting_model(None, store, models_dir)
+            return models.files(chosen.name, chosen.path)
+
+        choice = EngineChoice(models, own, home)
         # Closed after the store: a model that is slow to end must not keep what was said from the disk.
         closing.callback(models.close)
         closing.enter_context(store)
@@ -173,6 +187,7 @@ def serve(
                 store,
                 chats,
                 library,
+                choice,
                 changes,
                 beyond_loopback=beyond,
                 names=(*names, *own_names()) if beyond else (),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
@@ -13,19 +14,23 @@ import click
 from app.cli.options import (
     context_option,
     debug_option,
+    engine_option,
     home_option,
     kernels_option,
-    model_option,
     models_option,
     quantize_option,
+    settings_options,
     threads_option,
 )
-from app.cli.terminal import locate
+from app.cli.remote import connected
+from app.cli.terminal import harmless, locate
 from app.home import data_folder, models_folder
 from engine.errors import InvalidSampling
+from weights import DEFAULT
 
 if TYPE_CHECKING:
-    from engine import Engine, Run, Sampling, Step
+    from app.backend import BackendRun
+    from engine import EngineInfo, Sampling, Stats, Step
 
 
 @dataclass(slots=True)
@@ -44,7 +49,13 @@ class Spoken:
 
 @click.command()
 @click.argument("prompt")
-@model_option
+@click.option(
+    "--model",
+    metavar="NAME|PATH",
+    help="A name of 'fireside models', hf:OWNER/NAME, a .gguf file, or a folder with a model. Without it, "
+    f"{DEFAULT.name}, or with --engine the first model that it lists.",
+)
+@engine_option
 @context_option
 @threads_option
 @kernels_option
@@ -55,13 +66,7 @@ class Spoken:
     help="Settings to start from: Balanced, Creative, Precise, or one of your own. Without it, what the authors of the "
     "model recommend, and Balanced where they say nothing.",
 )
-@click.option("--temperature", type=float, help="0 always takes the likeliest token; up to 2.")
-@click.option("--top-k", type=int, help="Choose among the k likeliest tokens; 0 for all.")
-@click.option("--top-p", type=float, help="Choose among the tokens that make up this probability.")
-@click.option("--min-p", type=float, help="Drop tokens below this share of the likeliest one's probability.")
-@click.option("--repetition-penalty", type=float, help="Above 1: repeat less.")
-@click.option("--seed", type=int, help="The same seed and settings give the same answer.")
-@click.option("--max-tokens", type=int, help="Longest answer, in tokens.")
+@settings_options
 @click.option(
     "--think/--no-think", "thinking", default=None, help="For models that can reason or not, as they are told."
 )
@@ -72,7 +77,8 @@ class Spoken:
 @debug_option
 def ask(
     prompt: str,
-    model: str,
+    model: str | None,
+    engine: str | None,
     context: int | None,
     threads: int | None,
     kernels: str,
@@ -96,19 +102,29 @@ def ask(
     messages = [{"role": "user", "content": _text(prompt)}]
     if system:
         messages.insert(0, {"role": "system", "content": system})
-    path = locate(model, models_folder(models_dir))
-
-    from engine import Engine
-
-    with Engine.load(path, context=context, threads=threads, kernels=kernels, quantize=quantize) as engine:
-        sampling = Sampling.from_dict({**({} if preset else BALANCED.to_dict()), **engine.info.recommended, **chosen})
-        run = engine.chat(messages, sampling, enable_thinking=thinking)
+    if engine and thinking is not None:
+        raise click.UsageError("--think and --no-think are for a model of this computer: leave them out with --engine")
+    load = {"context": context, "threads": threads, "kernels": kernels, "quantize": quantize}
+    with closing(_backend(model, engine, models_dir, load)) as backend:
+        sampling = Sampling.from_dict({**({} if preset else BALANCED.to_dict()), **backend.info.recommended, **chosen})
+        run = backend.chat(messages, sampling, **({} if thinking is None else {"enable_thinking": thinking}))
         try:
             spoken = _stream(run, None if as_json else sys.stdout, sys.stderr)
         finally:
             run.cancel()
         if as_json:
-            click.echo(json.dumps(_record(engine, run, sampling, spoken), ensure_ascii=False))
+            click.echo(json.dumps(_record(backend.info, run.stats, sampling, spoken), ensure_ascii=False))
+
+
+def _backend(model: str | None, engine: str | None, models_dir: Path | None, load: dict[str, Any]) -> Any:
+    """The model of this computer, loaded, or the engine elsewhere, connected."""
+    if engine:
+        return connected(engine, model, load["context"])
+    path = locate(model or DEFAULT.name, models_folder(models_dir))
+
+    from engine import Engine
+
+    return Engine.load(path, **load)
 
 
 def _preset(name: str, home: Path | None) -> dict[str, Any]:
@@ -140,21 +156,22 @@ def _text(prompt: str) -> str:
     return prompt
 
 
-def _stream(run: Run, out: TextIO | None, aside: TextIO) -> Spoken:
+def _stream(run: BackendRun, out: TextIO | None, aside: TextIO) -> Spoken:
     """Write the answer as it comes, and a reasoning model's thoughts aside. Ctrl-C keeps what was said whole."""
     spoken = Spoken()
     dim, plain = ("\x1b[2m", "\x1b[0m") if aside.isatty() else ("", "")
+    shown = harmless if out and out.isatty() else str
     try:
         for step in run:
             spoken.add(step)
             if out is None:
                 continue
             if step.reasoning:
-                aside.write(f"{dim}{step.reasoning}{plain}")
+                aside.write(f"{dim}{harmless(step.reasoning)}{plain}")
                 aside.flush()
             if step.text and spoken.reasoning and spoken.text == step.text:
                 aside.write("\n\n")
-            out.write(step.text)
+            out.write(shown(step.text))
             out.flush()
     finally:
         if out:
@@ -162,13 +179,14 @@ def _stream(run: Run, out: TextIO | None, aside: TextIO) -> Spoken:
     return spoken
 
 
-def _record(engine: Engine, run: Run, sampling: Sampling, spoken: Spoken) -> dict[str, Any]:
+def _record(info: EngineInfo, stats: Stats, sampling: Sampling, spoken: Spoken) -> dict[str, Any]:
     return {
         "text": spoken.text,
         "reasoning": spoken.reasoning,
         "finish_reason": spoken.finish_reason,
-        "model": engine.info.name,
-        "model_digest": engine.info.digest,
-        "settings": sampling.replace(seed=run.stats.seed).to_dict(),
-        "stats": {**asdict(run.stats), "tokens_per_second": run.stats.tokens_per_second},
+        "model": info.name,
+        "model_digest": info.digest,
+        "engine": info.remote or None,
+        "settings": sampling.replace(seed=stats.seed).to_dict(),
+        "stats": {**asdict(stats), "tokens_per_second": stats.tokens_per_second},
     }

@@ -15,6 +15,7 @@ import click
 from app.cli.ask import ask
 from app.cli.backup import backup, restore
 from app.cli.bench import bench
+from app.cli.chat import chat
 from app.cli.check import check
 from app.cli.doctor import doctor
 from app.cli.export import export
@@ -51,6 +52,7 @@ def fireside(context: click.Context) -> None:
 
 COMMANDS = (
     serve,
+    chat,
     ask,
     replay,
     models,

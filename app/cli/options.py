@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any, TypeVar
 
 import click
 
 from weights import DEFAULT
 
 DEBUG = "app.cli.debug"
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 def _remember(context: click.Context, parameter: click.Parameter, value: bool) -> None:
@@ -120,6 +123,24 @@ kv_option = click.option(
     metavar="SIZE|off",
     help="Room for what was computed of conversations, so that long ones go on at once after a restart.",
 )
+
+
+_SETTINGS = (
+    click.option("--temperature", type=float, help="0 always takes the likeliest token; up to 2."),
+    click.option("--top-k", type=int, help="Choose among the k likeliest tokens; 0 for all."),
+    click.option("--top-p", type=float, help="Choose among the tokens that make up this probability."),
+    click.option("--min-p", type=float, help="Drop tokens below this share of the likeliest one's probability."),
+    click.option("--repetition-penalty", type=float, help="Above 1: repeat less."),
+    click.option("--seed", type=int, help="The same seed and settings give the same answer."),
+    click.option("--max-tokens", type=int, help="Longest answer, in tokens."),
+)
+
+
+def settings_options(command: F) -> F:
+    """Options for the settings of an answer, by the names of `engine.Sampling`; None where not given."""
+    for option in reversed(_SETTINGS):
+        command = option(command)
+    return command
 
 
 def wants_debug(context: click.Context | None) -> bool:

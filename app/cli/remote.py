@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from app.remote import RemoteSource
+    from app.remote import RemoteEngine, RemoteSource
 
 
 def engine_elsewhere(url: str, model: str | None, context: int | None) -> RemoteSource:
@@ -17,6 +17,13 @@ def engine_elsewhere(url: str, model: str | None, context: int | None) -> Remote
 
     address = Address.parse(url, _key())
     return RemoteSource(address, connect=partial(RemoteEngine.connect, address, model=model, context=context))
+
+
+def connected(url: str, model: str | None, context: int | None) -> RemoteEngine:
+    """The same, connected; raises RemoteError."""
+    from app.remote import Address, RemoteEngine
+
+    return RemoteEngine.connect(Address.parse(url, _key()), model=model, context=context)
 
 
 def _key() -> str:

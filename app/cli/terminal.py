@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import threading
 import time
@@ -14,6 +15,13 @@ if TYPE_CHECKING:
     from app.models import Models
 
 POLL_SECONDS = 0.2
+# Terminals take these for orders: to move, to rename the window, to write to the clipboard.
+CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+def harmless(text: str) -> str:
+    """What a model or another program said, as a terminal may be given it: without control characters."""
+    return CONTROLS.sub("", text)
 
 
 class DownloadBar:

@@ -24,7 +24,7 @@ class RemoteSource:
     the state is `failed` and says why; whoever looks then has it tried again in time."""
 
     def __init__(self, address: Address, *, connect: Callable[[], RemoteEngine]) -> None:
-        self.name = address.base
+        self.name = self.remote = address.base
         self._connect = connect
         self._engine: RemoteEngine | None = None
         self._probing = threading.Lock()

@@ -31,6 +31,7 @@ STYLES = (
     "account",
     "transfer",
     "inside",
+    "elsewhere",
 )
 CACHE = "public, max-age=31536000, immutable"
 

@@ -13,10 +13,12 @@ from app.ui.views import sentence
 def state_view(models: Models) -> dict[str, Any]:
     """How far the answering model is, what is loaded of it once it is ready, and the downloads under way.
 
-    name: what it is asked for by. model: null until it is ready.
+    name: what it is asked for by. remote: the address of the engine elsewhere that answers, "" for this computer's.
+    model: null until it is ready.
     """
     state, info = models.state, models.info
     view: dict[str, Any] = asdict(state) | {
+        "remote": models.remote,
         "message": sentence(state.message),
         "trouble": sentence(state.trouble),
         "model": None,

@@ -21,6 +21,7 @@ from starlette.testclient import TestClient
 from app.accounts.people import COOKIE
 from app.changes import Changes
 from app.chats import Chats
+from app.engine_choice import EngineChoice
 from app.fake import ScriptedBackend
 from app.library import ModelLibrary
 from app.models import Models
@@ -59,6 +60,7 @@ class World(NamedTuple):
     anna: Things
     ben: Things
     nobody: TestClient
+    events: Mapping[str, int]
 
 
 def things(store: Store, browser: TestClient, user_id: str, name: str) -> Things:
@@ -92,8 +94,9 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         models.backend(timeout=LIMIT_SECONDS)
         chats = Chats(store, models)
         library = ModelLibrary(models, home)
+        choice = EngineChoice(models, lambda: models.files(str(file)), store.home)
         # Within the loop: Gradio makes one wherever there is none, and leaves it open.
-        guarded: Any = portal.call(build_app, store, chats, library, Changes(store, chats))
+        guarded: Any = portal.call(build_app, store, chats, library, choice, Changes(store, chats))
         inner = guarded
         while not isinstance(inner, FastAPI):
             inner = inner._app
@@ -103,7 +106,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
             browser = open_browser()
             browser.cookies.set(COOKIE, store.users.begin_session(user.id))
             people.append(things(store, browser, user.id, name))
-        yield World(inner, store, people[0], people[1], open_browser())
+        yield World(inner, store, people[0], people[1], open_browser(), numbers_of_events(inner))
         chats.close()
         library.close()
         models.close()
@@ -111,18 +114,23 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 
 # --- routes
 
-# How a route is called: with whose ids its address is filled. "own": each sees their own. "object": another's is not
-# there. "inside": the same, but with this engine, which cannot be looked into, one's own may be refused. "open": for
-# anyone. "key": asks for a key or a secret of its own.
+# How a route is called: with whose ids its address is filled. "own": each sees their own. "object": another's is
+# not there. "admin": others are refused. "inside": the same, but with this engine, which cannot be looked into,
+# one's own may be refused. "open": for anyone. "key": asks for a key or a secret of its own.
 ROUTES: Mapping[tuple[str, str], tuple[str, str]] = {
     ("GET", "/status"): ("own", "/status"),
     ("GET", "/health"): ("open", "/health"),
     ("GET", "/models"): ("own", "/models"),
     ("GET", "/account"): ("own", "/account"),
+    ("GET", "/engine"): ("own", "/engine"),
+    ("POST", "/engine/look"): ("admin", "/engine/look"),
+    ("POST", "/engine/use"): ("admin", "/engine/use"),
+    ("POST", "/engine/back"): ("admin", "/engine/back"),
     ("GET", "/login"): ("open", "/login"),
     ("POST", "/login"): ("open", "/login"),
     ("POST", "/logout"): ("own", ""),
     ("POST", "/control"): ("key", "/control"),
+    ("POST", "/control/chat"): ("key", "/control/chat"),
     ("POST", "/control/replay"): ("key", "/control/replay"),
     ("GET", "/stream/{message_id}"): ("object", "/stream/{answer}"),
     ("GET", "/changes"): ("own", ""),
@@ -180,6 +188,8 @@ def routes(app: FastAPI) -> set[tuple[str, str]]:
 
 # What the address alone does not say.
 BODIES: Mapping[str, dict[str, Any]] = {
+    "/engine/look": {"address": "http://127.0.0.1:9"},
+    "/engine/use": {"address": "not an address"},
     "/inside/words": {"text": " rain"},
     "/inside/branch/{message_id}": {"index": 0, "text": " rain"},
     "/inside/next": {"conversation": "{conversation}"},
@@ -232,6 +242,10 @@ def test_a_route_has_what_is_ones_own(world: World, method: str, path: str) -> N
     theirs = ben.browser.request(method, filled(address, anna), **body)
     assert kept(world, anna) == before
     mine = anna.browser.request(method, filled(address, anna), **body)
+    if kind == "admin":
+        assert theirs.status_code == 403, theirs.text
+        assert mine.status_code in (200, 400), mine.text
+        return
     if kind == "inside":
         assert mine.status_code in (200, 400, 404), mine.text
         if mine.status_code == 200 and "{" in address:
@@ -323,18 +337,15 @@ EVENTS: dict[str, Call] = {
 ADMINS = {name for name in EVENTS if name.startswith("model_")}
 
 
-def dependencies(world: World) -> dict[str, int]:
-    config = _page(world).get_config_file()
+def numbers_of_events(app: FastAPI) -> dict[str, int]:
+    """By their names, as the page's configuration has them."""
+    [mount] = [route for route in app.routes if hasattr(getattr(route, "app", None), "get_blocks")]
+    config = mount.app.get_blocks().get_config_file()  # type: ignore[attr-defined]
     return {each["api_name"]: each["id"] for each in config["dependencies"]}
 
 
-def _page(world: World) -> Any:
-    [mount] = [route for route in world.app.routes if hasattr(getattr(route, "app", None), "get_blocks")]
-    return mount.app.get_blocks()  # type: ignore[attr-defined]
-
-
 def test_of_every_event_it_is_said_how_to_call_it(world: World) -> None:
-    assert set(dependencies(world)) == set(EVENTS)
+    assert set(world.events) == set(EVENTS)
 
 
 def call(world: World, browser: TestClient, name: str, ids: Mapping[str, str]) -> Any:
@@ -344,7 +355,7 @@ def call(world: World, browser: TestClient, name: str, ids: Mapping[str, str]) -
         return value.format(**ids) if isinstance(value, str) else value
 
     body = {
-        "fn_index": dependencies(world)[name],
+        "fn_index": world.events[name],
         "data": [put(value) for value in inputs],
         "event_data": {key: put(value) for key, value in event.items()},
         # Of a page that nothing was shown on since the server started.

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from app.ui.zh import accounts, chats, drawer, files, inside, models, presets
+from app.ui.zh import accounts, chats, drawer, elsewhere, files, inside, models, presets
 
 CHINESE: dict[str, str] = {}
-for part in (accounts, chats, drawer, files, inside, models, presets):
+for part in (accounts, chats, drawer, elsewhere, files, inside, models, presets):
     CHINESE |= part.CHINESE

@@ -6,15 +6,17 @@ import asyncio
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from time import monotonic, sleep
 from typing import NamedTuple
 
 import uvicorn
 
+from app.accounts.control import controlled
 from app.changes import Changes
 from app.chats import Chats
+from app.engine_choice import EngineChoice
 from app.library import ModelLibrary
 from app.model_source import Loader
 from app.models import Models
@@ -27,6 +29,7 @@ from tests.app.serving import LIMIT_SECONDS
 
 class Fireside(NamedTuple):
     url: str
+    home: Path
     store: Store
     models: Models
 
@@ -36,12 +39,15 @@ def fireside(
     home: Path, *, model: Path | None = None, engine: str = "", loader: Loader = Engine.load
 ) -> Iterator[Fireside]:
     """It answers with the model of this file, or with the engine at an address."""
-    with Store.open(home / "home") as store, socket.create_server(("127.0.0.1", 0)) as listener:
+    with Store.open(home / "home") as store, socket.create_server(("127.0.0.1", 0)) as listener, ExitStack() as closing:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        secret = closing.enter_context(controlled(store.home, url))
         models = Models(home, str(model or "none"), loader=loader)
         if engine:
             address = Address.parse(engine)
             models.switch(RemoteSource(address, connect=lambda: RemoteEngine.connect(address)))
         library = ModelLibrary(models, home)
+        choice = EngineChoice(models, lambda: models.files(str(model or "none")), store.home)
         chats = Chats(store, models)
         changes = Changes(store, chats)
         models.start()
@@ -49,7 +55,7 @@ def fireside(
 
         async def serve() -> None:
             # Within a loop: Gradio makes one wherever there is none, and leaves it open.
-            app = build_app(store, chats, library, changes)
+            app = build_app(store, chats, library, choice, changes, secret=secret)
             servers.append(uvicorn.Server(uvicorn.Config(app, log_level="critical", timeout_graceful_shutdown=1)))
             await servers[0].serve([listener])
 
@@ -60,7 +66,7 @@ def fireside(
             assert monotonic() < deadline
             sleep(0.01)
         try:
-            yield Fireside(f"http://127.0.0.1:{listener.getsockname()[1]}", store, models)
+            yield Fireside(url, store.home, store, models)
         finally:
             chats.close()
             changes.close()

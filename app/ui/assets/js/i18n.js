@@ -4,6 +4,7 @@ import { CHINESE as accounts } from "./zh/accounts.js";
 import { CHINESE as common } from "./zh/common.js";
 import { CHINESE as composer } from "./zh/composer.js";
 import { CHINESE as drawer } from "./zh/drawer.js";
+import { CHINESE as elsewhere } from "./zh/elsewhere.js";
 import { CHINESE as inside } from "./zh/inside.js";
 import { CHINESE as models } from "./zh/models.js";
 import { CHINESE as shell } from "./zh/shell.js";
@@ -14,7 +15,7 @@ import { CHINESE as transfer } from "./zh/transfer.js";
 /** "en" or "zh-CN": as the server has written it into the page, by the user's choice or by the browser's languages. */
 export const language = document.documentElement.dataset.language;
 
-const chinese = { ...accounts, ...common, ...composer, ...drawer, ...inside, ...models, ...shell, ...sidebar, ...transcript, ...transfer };
+const chinese = { ...accounts, ...common, ...composer, ...drawer, ...elsewhere, ...inside, ...models, ...shell, ...sidebar, ...transcript, ...transfer };
 const dictionary = language === "zh-CN" ? chinese : null;
 
 /** A text of ours: `t("{count} messages", {count})`. The first argument is written out, so that tests can find it. */

@@ -4,6 +4,7 @@ import { connect, receive, send } from "./bridge.js";
 import { followChanges, isOutdated } from "./changes.js";
 import { conversationSettled, messageRefused, messageSent, startComposer, takeDraftAlong } from "./composer.js";
 import { t } from "./i18n.js";
+import { startElsewhere } from "./elsewhere.js";
 import { startImport } from "./import.js";
 import { startInside } from "./inside/index.js";
 import { markActive, refresh, whenRow } from "./list.js";
@@ -92,6 +93,7 @@ function mount(part) {
     if (settled) conversationSettled(...settled);
     startShell({ create, open: visit });
     startInside();
+    startElsewhere();
     if (opened) syncPanel();
   };
 }
