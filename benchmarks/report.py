@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
+from llvmlite.binding import get_host_cpu_features
+
 from engine import EngineInfo
 
 # Above this load a core at the start, other programs share in what is measured.
@@ -61,7 +63,7 @@ def write(
     busy = (
         f" **Other programs were running (load {load:.1f}): the figures are too low.**" if load > BUSY * cores else ""
     )
-    machine = f"{platform.machine()}, {_processor()}, {cores} cores, load {load:.2f} at the start"
+    machine = f"{platform.machine()}, {_processor()} ({_vectors()}), {cores} cores, load {load:.2f} at the start"
     where = f"{machine}, Python {platform.python_version()}"
     model = f"{info.name}, {info.quantization}, kernels: {info.kernels}"
     method = (
@@ -87,6 +89,13 @@ def _spread(values: Sequence[float]) -> str:
     digits = 2 if max(values) < 10 else 0 if min(values) >= 100 else 1
     middle, least, most = statistics.median(values), min(values), max(values)
     return f"{middle:,.{digits}f} ({least:,.{digits}f} to {most:,.{digits}f})"
+
+
+def _vectors() -> str:
+    """The widest vectors that the kernels can use here."""
+    features = get_host_cpu_features()
+    names = {"avx512f": "AVX-512", "avx2": "AVX2, no AVX-512", "neon": "NEON"}
+    return next((name for feature, name in names.items() if features.get(feature)), "none of AVX2 and NEON")
 
 
 def _processor() -> str:

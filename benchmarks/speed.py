@@ -2,8 +2,8 @@
 
     make bench            # or: python -m benchmarks.speed --rounds 5
 
-Writes benchmarks/RESULTS.md. Only the ratios mean something on another machine, and only on an idle one. How exactly
-each of them computes the file is measured by benchmarks/quality.py.
+Writes benchmarks/RESULTS.md, or --results. Only the ratios mean something on another machine, and only on an idle one.
+How exactly each of them computes the file is measured by benchmarks/quality.py.
 """
 
 from __future__ import annotations
@@ -178,6 +178,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--results", type=Path, default=RESULTS, help="the file to write")
     options = parser.parse_args()
     rounds, threads = options.rounds, options.threads
     torch.set_num_threads(threads)
@@ -216,8 +217,8 @@ def main() -> None:
         f"Of {CHATS} answers at once, with seeds, these equal those given alone: {'; '.join(equal)}.",
     ]
     command = f"python -m benchmarks.speed --rounds {rounds} --threads {threads}"
-    write(RESULTS, command, info, rows, notes, rounds, load)
-    print(RESULTS.read_text())
+    write(options.results, command, info, rows, notes, rounds, load)
+    print(options.results.read_text())
 
 
 if __name__ == "__main__":
