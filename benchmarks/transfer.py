@@ -67,7 +67,7 @@ def write_export(path: Path, shape: Shape) -> Path:
     with path.open("w", encoding="utf-8") as file:
         for number in range(shape.messages // shape.chat):
             file.write(",\n" if number else "[\n")
-            json.dump(_conversation(number, shape.chat, lambda: draw.choice(texts)), file)
+            file.write(json.dumps(_conversation(number, shape.chat, lambda: draw.choice(texts))))
         file.write("\n]\n")
     return path
 
@@ -288,6 +288,7 @@ def main() -> None:
         path = write_export(folder / "export.json", Shape(50_000, 20, 700))
         found = beside(folder / "server", path, browser)
         browser.close()
+        print(found.summary, found.seconds, file=sys.stderr)
         makers: dict[str, Callable[[Path], Path]] = {
             "52,000 messages of 10 kB": lambda path: write_export(path, Shape(52_000, 20, 10_000)),
             "one text of 1 GB": lambda path: write_long_text(path, 1 << 30),
@@ -298,6 +299,7 @@ def main() -> None:
         for number, (what, make) in enumerate(makers.items()):
             made = make(folder / "file.json")
             files[what] = (made.stat().st_size / 1e6, alone(made, folder / f"home-{number}"))
+            print(what, files[what], file=sys.stderr)
             made.unlink()
             shutil.rmtree(folder / f"home-{number}")
     RESULTS.write_text(report(found, files, " ".join(["python -m benchmarks.transfer", *sys.argv[1:]]), load))
