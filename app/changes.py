@@ -17,8 +17,10 @@ from app.live import LiveRun
 from app.store import Store
 from app.workspace import Workspaces
 
-# Changes come in flocks: a message, its answer, the title.
-GATHER_SECONDS = 0.03
+# Changes come in flocks: a message, its answer, the title. While one comes upon the other without end, as in an import,
+# more and more are told at once: a page asks anew each time.
+GATHER_SECONDS, MOST_GATHER_SECONDS = 0.03, 0.5
+RESTLESS_SECONDS = 0.1
 KEEP_ALIVE_SECONDS = 15.0
 # Beyond it a page had better ask for all.
 MOST = 100
@@ -71,6 +73,7 @@ class Listener:
         self._there = asyncio.Event()
         self._lock = threading.Lock()
         self._ids: set[str] = set()
+        self._gather = GATHER_SECONDS
         self.ended = False
 
     def add(self, ids: Collection[str]) -> None:
@@ -86,12 +89,15 @@ class Listener:
 
     async def take(self, timeout: float) -> set[str]:
         """What changed since the last call; waits at most so many seconds, empty if there was nothing."""
+        begun = self._loop.time()
         try:
             await asyncio.wait_for(self._there.wait(), timeout)
         except TimeoutError:
             return set()
+        restless = self._loop.time() - begun < RESTLESS_SECONDS
+        self._gather = min(2 * self._gather, MOST_GATHER_SECONDS) if restless else GATHER_SECONDS
         if not self.ended:
-            await asyncio.sleep(GATHER_SECONDS)
+            await asyncio.sleep(self._gather)
         self._there.clear()
         with self._lock:
             ids, self._ids = self._ids, set()

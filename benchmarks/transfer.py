@@ -38,7 +38,7 @@ from benchmarks.history import Words
 RESULTS = Path(__file__).with_name("RESULTS-transfer.md")
 SEED = 7
 TEXTS = 400
-LOOK_SECONDS = 0.1
+LOOK_SECONDS, OPEN_SECONDS = 0.2, 0.5
 OPEN = """async ([title, text]) => {
   const begun = performance.now();
   [...document.querySelectorAll(".fs-entry a")].find((each) => each.textContent.includes(title)).click();
@@ -177,7 +177,7 @@ def beside(folder: Path, path: Path, browser: Any = None) -> Beside:
                     waits.setdefault("a chat opened on the page", []).append(
                         page.evaluate(OPEN, [name, f"Of {name.lower()}"])
                     )
-                time.sleep(LOOK_SECONDS)
+                    time.sleep(OPEN_SECONDS)
             sending.join()
             if page:
                 page.close()
@@ -288,21 +288,22 @@ def main() -> None:
         path = write_export(folder / "export.json", Shape(50_000, 20, 700))
         found = beside(folder / "server", path, browser)
         browser.close()
-        print(found.summary, found.seconds, file=sys.stderr)
+        command = " ".join(["python -m benchmarks.transfer", *sys.argv[1:]])
         makers: dict[str, Callable[[Path], Path]] = {
-            "52,000 messages of 10 kB": lambda path: write_export(path, Shape(52_000, 20, 10_000)),
             "one text of 1 GB": lambda path: write_long_text(path, 1 << 30),
+            "52,000 messages of 10 kB": lambda path: write_export(path, Shape(52_000, 20, 10_000)),
         }
         if options.long:
             makers["500,000 messages of 0.7 kB"] = lambda path: write_export(path, Shape(500_000, 20, 700))
         files: dict[str, tuple[float, Alone]] = {}
+        # Written as it goes: the large files take minutes.
+        RESULTS.write_text(report(found, files, command, load))
         for number, (what, make) in enumerate(makers.items()):
             made = make(folder / "file.json")
             files[what] = (made.stat().st_size / 1e6, alone(made, folder / f"home-{number}"))
-            print(what, files[what], file=sys.stderr)
+            RESULTS.write_text(report(found, files, command, load))
             made.unlink()
             shutil.rmtree(folder / f"home-{number}")
-    RESULTS.write_text(report(found, files, " ".join(["python -m benchmarks.transfer", *sys.argv[1:]]), load))
     print(RESULTS.read_text())
 
 

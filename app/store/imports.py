@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 FOLDER = "imports"
 UPLOADED = ".upload"
 # Messages a transaction, and what is left to others between two: some milliseconds each on a slow disk.
-PIECE = 50
+PIECE = 100
 PIECE_CHARACTERS = 200_000
 PAUSE_SECONDS = 0.002
 

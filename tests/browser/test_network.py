@@ -45,8 +45,9 @@ def test_nothing_leaves_the_machine(watched: Server, record: Path, open_page: Ca
         page.reload()
         expect(answers(page)).to_contain_text(answer.splitlines()[0])
         chinese = dictionary() | CHINESE
+        chat = page.url
         walk(page, lambda text: text)
-        walk(open_page(f"{page.url}", locale="zh-CN"), lambda text: chinese[text])
+        walk(open_page(chat, locale="zh-CN"), lambda text: chinese[text])
     assert watched.stop() == 0
 
     events = record.read_text(encoding="utf-8").splitlines()
