@@ -63,7 +63,7 @@ def write(
     busy = (
         f" **Other programs were running (load {load:.1f}): the figures are too low.**" if load > BUSY * cores else ""
     )
-    machine = f"{platform.machine()}, {_processor()} ({_vectors()}), {cores} cores, load {load:.2f} at the start"
+    machine = f"{platform.machine()}, {processor()} ({_vectors()}), {cores} cores, load {load:.2f} at the start"
     where = f"{machine}, Python {platform.python_version()}"
     model = f"{info.name}, {info.quantization}, kernels: {info.kernels}"
     method = (
@@ -98,7 +98,7 @@ def _vectors() -> str:
     return next((name for feature, name in names.items() if features.get(feature)), "none of AVX2 and NEON")
 
 
-def _processor() -> str:
+def processor() -> str:
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

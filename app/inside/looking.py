@@ -9,7 +9,7 @@ from torch import Tensor
 
 from app.backend import Backend
 from app.inside.errors import checked_index, opened, same_model
-from app.inside.pieces import alternative, pieces
+from app.inside.pieces import alternative, pieces, unseen_bytes
 from app.inside.tokens import Tokens
 from app.store import Message
 from app.store.tokens import unpack_ids
@@ -38,10 +38,12 @@ def look(backend: Backend, ids: Sequence[int], chosen: int | None = None) -> dic
     assert seen.layers is not None
     if chosen is None:
         chosen = int(seen.layers[-1].argmax())
+    found = pieces(engine, ids)
     return {
         "position": seen.position,
         "ids": list(ids),
-        "texts": [piece.text for piece in pieces(engine, ids)],
+        "texts": [piece.text for piece in found],
+        "bytes": unseen_bytes(found),
         "layers": seen.attention.shape[0],
         "heads": seen.attention.shape[1],
         "attention": [[[round(share, 4) for share in head] for head in layer] for layer in seen.attention.tolist()],

@@ -46,6 +46,14 @@ def pieces(backend: Backend, tokens: Sequence[int], *, begins: bool = False) -> 
     return found
 
 
+def unseen_bytes(found: Sequence[Piece], first: int = 0) -> dict[str, str]:
+    """By the number of the token: the bytes, in hexadecimal, of those that add no text of their own. first: number of
+    the first of them."""
+    return {
+        str(place): piece.data.hex(" ") for place, piece in enumerate(found, first) if piece.data and not piece.text
+    }
+
+
 def alternative(backend: Backend, before: Sequence[int], token: int) -> dict[str, Any]:
     """A token as it would read after these: `id`, `text`, and `bytes` or `control` where it is no text by itself."""
     data = backend.token_bytes(token)

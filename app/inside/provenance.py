@@ -10,7 +10,7 @@ from app.context import SIGHT
 from app.inside.branching import BRANCH, BY_HAND
 from app.inside.comparison import COMPARISON
 from app.inside.errors import SCORED
-from app.inside.pieces import pieces
+from app.inside.pieces import pieces, unseen_bytes
 from app.inside.recall import Recalled, recall
 from app.store import Message, Store
 
@@ -50,7 +50,7 @@ def provenance(store: Store, backend: Backend | None, message_id: str) -> dict[s
             "count": message.prompt_tokens,
             "digest": message.extra.get(PROMPT_DIGEST),
             "ids": recalled.ids,
-            "text": _text(backend, recalled.ids),
+            **_read(backend, recalled.ids),
             "messages": recalled.prompt,
         },
         "sight": _sight(message, recalled),
@@ -117,11 +117,18 @@ def _unknown(message: Message, recalled: Recalled, sources: dict[str, list[str]]
         lines.append("where each setting came from was not kept when this was written")
     if not recalled.sight_known:
         lines.append("which messages were in sight was not kept when this was written: told as it would be today")
-    for name, what in (("device", "the device"), ("kernels", "the kernels"), ("threads", "the number of threads")):
-        if not message.engine.get(name):
-            lines.append(f"{what} was not kept when this was written")
-    return lines
+    not_kept = [name for name in ("device", "kernels", "threads") if not message.engine.get(name)]
+    return lines + [f"not kept when this was written: {name}" for name in not_kept]
 
 
-def _text(backend: Backend | None, ids: list[int] | None) -> str | None:
-    return None if backend is None or ids is None else "".join(piece.text for piece in pieces(backend, ids))
+def _read(backend: Backend | None, ids: list[int] | None) -> dict[str, Any]:
+    """The prompt as text, whole and token by token, and which of these are control tokens."""
+    if backend is None or ids is None:
+        return {"text": None, "texts": None, "bytes": None, "control": None}
+    found = pieces(backend, ids)
+    return {
+        "text": "".join(piece.text for piece in found),
+        "texts": [piece.text for piece in found],
+        "bytes": unseen_bytes(found),
+        "control": [place for place, piece in enumerate(found) if piece.control],
+    }

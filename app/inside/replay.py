@@ -56,11 +56,15 @@ class Result:
 
 
 class Replay:
-    """One or several answers being made again; progress may be read and `cancel` called from any thread."""
+    """One or several answers being made again; progress may be read and `cancel` called from any thread.
+
+    changes: settings other than those the answers were made with. Raises NotFound, and InvalidSampling for these.
+    """
 
     def __init__(
         self, store: Store, backend: Backend, ids: Sequence[str], changes: dict[str, Any] | None = None
     ) -> None:
+        Sampling.from_dict(changes or {})
         self.id = secrets.token_hex(8)
         self.ids = tuple(ids)
         self.state: Literal["running", "done", "cancelled", "failed"] = "running"
@@ -128,6 +132,8 @@ class Replay:
         result = Result(message.id, "identical", notes=_notes(message, engine))
         for start, end in _parts(message, len(ids)):
             self._run = run = engine.chat(recalled.prompt, sampling, answer=ids[:start])
+            if self._cancelled:
+                run.cancel()
             at = start
             try:
                 for step in run:

@@ -17,7 +17,7 @@ from app.errors import AppError
 from app.inside import branching, comparison
 from app.inside.errors import NotPossible, opened
 from app.inside.looking import look, look_at_answer
-from app.inside.pieces import alternative
+from app.inside.pieces import alternative, control_name
 from app.inside.provenance import provenance
 from app.inside.replay import Replay, Replays, answers_of
 from app.inside.tokens import MOST, Tokens, shown_settings
@@ -25,6 +25,7 @@ from app.inside.walk import Remembered, Walk
 from app.layers import settings_below
 from app.models import Models, ModelUnavailable
 from app.store import NotFound
+from app.ui.language import told
 from app.workspace import Workspace
 from engine import EngineBusy, EngineError, Sampling
 
@@ -114,7 +115,8 @@ def inside_routes(of: Callable[[Request], Workspace], models: Models) -> APIRout
     @router.get("/tokens/{message_id}")
     def table(message_id: str, request: Request) -> Response:
         first, count = _number(request, "from", 0), _number(request, "count", MOST)
-        return _json(tokens(request).table(message_id, first, count))
+        table = tokens(request).table(message_id, first, count)
+        return _json(table | {"can_score": _in_language(table["can_score"])})
 
     @router.post("/token/{message_id}/{index}")
     def detail(message_id: str, index: int, asked: Detail, request: Request) -> Response:
@@ -131,7 +133,7 @@ def inside_routes(of: Callable[[Request], Workspace], models: Models) -> APIRout
         found = branching.word(engine, asked.text, several=True)
         views = [alternative(engine, found[:place], token) for place, token in enumerate(found)]
         note = None if len(found) == 1 else f"{len(found)} tokens: branch with all of them, or with the first alone"
-        return _json({"tokens": views, "note": note})
+        return _json({"tokens": views, "note": _in_language(note)})
 
     @router.post("/branch/{message_id}")
     def branch(message_id: str, asked: Branching, request: Request) -> Response:
@@ -177,9 +179,9 @@ def inside_routes(of: Callable[[Request], Workspace], models: Models) -> APIRout
                 for step in run:
                     if step.token is not None:
                         top = [[id, engine.token_bytes(id).decode("utf-8", "replace"), value] for id, value in step.top]
-                        yield _event(
-                            "token", {"id": step.token, "text": step.text, "logprob": step.logprob, "top": top}
-                        )
+                        name = control_name(engine, step.token) if not engine.token_bytes(step.token) else None
+                        view = {"id": step.token, "text": name or step.text, "logprob": step.logprob, "top": top}
+                        yield _event("token", view | {"entropy": step.entropy, "control": name is not None})
                     if step.finish_reason:
                         yield _event("done", {"reason": step.finish_reason, "stats": _stats(run)})
             except EngineError as error:
@@ -195,7 +197,10 @@ def inside_routes(of: Callable[[Request], Workspace], models: Models) -> APIRout
             loaded = backend()
         except ModelUnavailable:
             loaded = None
-        return _json(provenance(of(request).store, loaded, message_id))
+        where = provenance(of(request).store, loaded, message_id)
+        if "prompt" in where:
+            where["prompt"]["note"] = _in_language(where["prompt"]["note"])
+        return _json(where | {"unknown": [told(line) for line in where["unknown"]]})
 
     @router.post("/replay/{message_id}")
     def replay(message_id: str, asked: Replaying, request: Request) -> Response:
@@ -219,13 +224,13 @@ def inside_routes(of: Callable[[Request], Workspace], models: Models) -> APIRout
 
     @router.get("/replays/{replay_id}")
     def replayed(replay_id: str, request: Request) -> Response:
-        return _json(replay_of(replay_id, request).view())
+        return _json(_replay_view(replay_of(replay_id, request)))
 
     @router.post("/replays/{replay_id}/cancel")
     def cancel(replay_id: str, request: Request) -> Response:
         found = replay_of(replay_id, request)
         found.cancel()
-        return _json(found.view())
+        return _json(_replay_view(found))
 
     @router.post("/compare")
     def compare(asked: Comparing, request: Request) -> Response:
@@ -254,7 +259,9 @@ def inside_routes(of: Callable[[Request], Workspace], models: Models) -> APIRout
 
     @router.get("/comparison/{message_id}")
     def compared(message_id: str, request: Request) -> Response:
-        return _json(comparison.view(of(request).store, message_id))
+        view = comparison.view(of(request).store, message_id)
+        answers = [each | {"label": told(each["label"])} for each in view["answers"]]
+        return _json(view | {"answers": answers})
 
     @router.post("/pick/{message_id}")
     def pick(message_id: str, request: Request) -> Response:
@@ -298,19 +305,30 @@ class _Refusing(APIRoute):
 
 
 def _refusal(error: Exception | str, status: int) -> Response:
-    text = " ".join(str(error).split())
+    text = told(" ".join(str(error).split()))
     return JSONResponse({"error": text[:1].upper() + text[1:]}, status, headers=NO_STORE)
 
 
 def _first_line(error: ValueError) -> str:
-    told = getattr(error, "errors", None)
-    first = (told() or [{}])[0] if told else {}
+    errors = getattr(error, "errors", None)
+    first = (errors() or [{}])[0] if errors else {}
     where = ".".join(str(part) for part in first.get("loc", ()) if part != "body")
     return f"{where or 'the request'}: {first.get('msg', error)}"
 
 
 def _json(value: dict[str, Any]) -> Response:
     return JSONResponse(value, headers=NO_STORE)
+
+
+def _in_language(line: str | None) -> str | None:
+    return None if line is None else told(line)
+
+
+def _replay_view(replay: Replay) -> dict[str, Any]:
+    view = replay.view()
+    for result in view["results"]:
+        result["note"], result["notes"] = _in_language(result["note"]), [told(note) for note in result["notes"]]
+    return view
 
 
 def _event(name: str, data: dict[str, Any]) -> bytes:

@@ -82,6 +82,7 @@ class Tokens:
             view |= {"logprob": stored.logprob, "rank": stored.rank, "entropy": stored.entropy, "source": "stored"}
             return view | {"candidates": candidate_views(self._backend, before, found), "kept": None}
         if prompt is None:
+            opened(self._backend)
             prompt = self.recalled(message).ids or []
         seen = self._walk.look([*prompt, *before])
         shaped = seen.distribution.shaped(sampling, prompt=prompt, answer=before, count=count, also=[chosen])

@@ -45,6 +45,16 @@ def look(page: Page, tab: str) -> Locator:
     return page.get_by_role("tabpanel")
 
 
+def tab_to(page: Page, target: Locator) -> None:
+    """Press Tab until a control has the focus."""
+    expect(target).to_be_visible()
+    for _ in range(80):
+        if target.evaluate("element => element === document.activeElement"):
+            return
+        page.keyboard.press("Tab")
+    pytest.fail(f"Tab does not lead to {target}")
+
+
 def told(server: Server, page: Page) -> Any:
     """The tokens of the last answer, as the server tells them."""
     id = answers(page).last.get_attribute("data-id")
@@ -76,6 +86,12 @@ def test_a_token_is_opened_by_keys_and_another_branches_from_it(server: Server, 
     expect(page.get_by_role("dialog", name="Alternatives at position 4")).to_be_visible()
     page.keyboard.press("ArrowLeft")
     expect(candidates.nth(4)).to_be_visible()
+    popover.get_by_text("Try other settings").click()
+    popover.get_by_role("slider", name="Top-k").fill("2")
+    expect(candidates.nth(2)).to_contain_text("top-k")
+    popover.get_by_role("slider", name="Repetition penalty").fill("1")
+    popover.get_by_role("slider", name="Temperature").fill("0")
+    expect(candidates.first).to_contain_text("100.0%")
     other = next(at for at in range(5) if candidates.nth(at).get_attribute("aria-current") is None)
     candidates.nth(other).focus()
     page.keyboard.press("Enter")
@@ -122,6 +138,16 @@ def test_text_without_probabilities_is_scored(server: Server, open_page: Open) -
     expect(panel).to_contain_text("perplexity")
     panel.get_by_role("button", name="least likely").click()
     expect(page.get_by_role("dialog", name="Alternatives at position")).to_be_visible()
+    page.keyboard.press("Escape")
+    page.get_by_role("tab", name="Origin").click()
+    expect(panel).to_contain_text("Written by hand, in place of another version.")
+    page.get_by_role("tab", name="Look inside").click()
+    expect(panel.locator(".fs-chooser .fs-token").first).to_be_visible()
+    page.get_by_role("button", name="Close panel").click()
+    question = page.locator(".fs-user").last
+    question.hover()
+    question.get_by_role("button", name="Look inside").click()
+    expect(panel).to_contain_text("Written by you.")
 
 
 def test_where_an_answer_comes_from_and_that_it_comes_again(server: Server, open_page: Open) -> None:
@@ -139,36 +165,46 @@ def test_where_an_answer_comes_from_and_that_it_comes_again(server: Server, open
     ):
         expect(panel).to_contain_text(words)
     panel.get_by_role("radio", name="As tokens").check()
-    expect(panel.locator(".fs-prompt-token").first).to_be_visible()
+    expect(panel.locator(".fs-prompt-token").first).to_have_text("<|im_start|>")
     page.get_by_role("tab", name="Replay").click()
     panel.get_by_role("button", name="Run it again").click()
     expect(panel.get_by_role("status")).to_contain_text("Identical: all 24 tokens are the same.", timeout=60_000)
+    expect(panel).to_contain_text(f"fireside replay {answers(page).last.get_attribute('data-id')}")
 
 
-def test_two_presets_side_by_side_and_one_is_chosen(server: Server, open_page: Open) -> None:
+def test_two_presets_side_by_side_and_one_is_chosen_by_keys(server: Server, open_page: Open) -> None:
     page = open_page(server.url, viewport=PHONE)
     expect(page.get_by_text("Q4_1")).to_be_attached(timeout=60_000)
     page.locator("#fs-composer textarea").fill("Say hello in five words.")
-    page.get_by_role("button", name="Compare answers to this").click()
+    tab_to(page, page.get_by_role("button", name="Compare answers to this"))
+    page.keyboard.press("Enter")
     dialog = page.get_by_role("dialog", name="Compare answers")
-    dialog.get_by_role("checkbox", name="Creative").uncheck()
-    dialog.get_by_role("button", name="Compare", exact=True).click()
+    tab_to(page, dialog.get_by_role("checkbox", name="Creative"))
+    page.keyboard.press("Space")
+    tab_to(page, dialog.get_by_role("button", name="Compare", exact=True))
+    page.keyboard.press("Enter")
     expect(dialog.get_by_role("alert")).to_contain_text("two to four")
-    dialog.get_by_role("checkbox", name="Precise").check()
-    dialog.get_by_role("button", name="Compare", exact=True).click()
+    tab_to(page, dialog.get_by_role("checkbox", name="Precise"))
+    page.keyboard.press("Space")
+    tab_to(page, dialog.get_by_role("button", name="Compare", exact=True))
+    page.keyboard.press("Enter")
     columns = page.get_by_role("region", name="Compare answers").get_by_role("article")
     expect(columns).to_have_count(2)
     expect(columns.last.get_by_role("button", name="Use this one")).to_be_enabled(timeout=60_000)
-    expect(page.get_by_label("How much the answers differ")).to_be_visible(timeout=60_000)
+    expect(page.get_by_label("How much the answers differ")).to_contain_text(
+        "prompts that were computed", timeout=60_000
+    )
     boxes = [each.bounding_box() for each in columns.all()]
     assert boxes[0]
     assert boxes[1]
     assert boxes[1]["y"] >= boxes[0]["y"] + boxes[0]["height"]
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
-    page.get_by_label("Differences from").select_option("Balanced")
+    tab_to(page, page.get_by_label("Differences from"))
+    page.keyboard.press("ArrowDown")
     expect(columns.last.locator(".fs-difference")).to_be_visible()
     text = columns.last.locator(".fs-difference span, .fs-difference ins").first.inner_text().strip()
-    columns.last.get_by_role("button", name="Use this one").click()
+    tab_to(page, columns.last.get_by_role("button", name="Use this one"))
+    page.keyboard.press("Enter")
     expect(answers(page)).to_contain_text(text)
     expect(answers(page).get_by_label("Version 2 of 2")).to_be_attached()
 

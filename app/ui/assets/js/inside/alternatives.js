@@ -5,11 +5,14 @@ import { number, t } from "../i18n.js";
 import { closePopup, openPopup } from "../popup.js";
 import { open as openConversation } from "../transcript.js";
 import { candidateRows, settingsLine } from "./candidates.js";
+import { Controls } from "./controls.js";
 import { bits, inBits } from "./scales.js";
 import { post } from "./service.js";
 import { nameOf } from "./words.js";
 
 const FRESH = 20;
+// Whoever goes through the tokens by keys does not wait for each.
+const UNHURRIED_MS = 400;
 
 /** Open the popover of token number `at` of a flow at its element. */
 export function openAlternatives(span, at, flow, message) {
@@ -49,19 +52,39 @@ export function openAlternatives(span, at, flow, message) {
     );
     place();
   };
-  const look = async (fresh) => {
-    refuse(null);
+  let latest = 0;
+  // say(error): what is told of how it went, null where it went well.
+  const look = async (asked, say = refuse) => {
+    const mine = ++latest;
     try {
-      const told = await post(`token/${message.id}/${at}`, fresh ? { fresh, count: FRESH } : {});
+      const told = await post(`token/${message.id}/${at}`, asked);
+      if (!box.isConnected || mine !== latest) return;
+      say(null);
       draw(told);
     } catch (error) {
-      refuse(error);
+      say(error);
     }
   };
+  // Other settings than the answer's; one request at a time, as a slider moves faster than they are answered.
+  let [tried, asking] = [null, false];
+  const attempt = async (values) => {
+    tried = values;
+    if (asking) return;
+    asking = true;
+    while (tried) {
+      const settings = { ...tried };
+      tried = null;
+      await look({ fresh: true, count: FRESH, settings });
+    }
+    asking = false;
+  };
+  const sliders = h("details.fs-try-settings", {}, h("summary", {}, t("Try other settings")));
+  sliders.addEventListener("toggle", () => place());
   const draw = (told) => {
     const rows = candidateRows(told, ({ id }) => branch({ id }));
     const focused = content.contains(document.activeElement) || document.activeElement === box;
-    const more = h("button.fs-link", { type: "button", onclick: () => look(true) }, t("Compute all of it again"));
+    const token = document.activeElement?.dataset.token;
+    const more = h("button.fs-link", { type: "button", onclick: () => look({ fresh: true, count: FRESH }) }, t("Compute all of it again"));
     more.title = t("With the loaded model: more alternatives, and exactly what each setting kept");
     content.replaceChildren(
       facts(told),
@@ -69,14 +92,24 @@ export function openAlternatives(span, at, flow, message) {
       settingsLine(told),
       ...(told.source === "stored" ? [more] : []),
     );
+    if (sliders.childElementCount === 1) {
+      const controls = new Controls(() => attempt(controls.values), false, told.settings);
+      sliders.append(controls.element);
+    }
     place();
-    if (focused) (rows.find((row) => row.hasAttribute("aria-current")) ?? rows[0] ?? box).focus();
+    const same = (row) => (token ? row.dataset.token === token : row.hasAttribute("aria-current"));
+    if (focused) (rows.find(same) ?? rows[0] ?? box).focus();
+    // What is stored does not tell what penalties did: the model does, where it is there.
+    if (told.source === "stored" && told.candidates.some(({ kept }) => kept === null)) {
+      const seen = latest;
+      setTimeout(() => box.isConnected && seen === latest && look({ fresh: true, count: FRESH }, () => {}), UNHURRIED_MS);
+    }
   };
-  box.append(heading(at, flow), content, refusal, several, ownWord(branchAt));
+  box.append(heading(at, flow), content, sliders, refusal, several, ownWord(branchAt));
   box.addEventListener("keydown", (event) => onKey(event, at, flow));
   const place = openPopup(span, box);
   box.focus();
-  look(false);
+  look({});
 }
 
 function heading(at, flow) {
@@ -93,12 +126,12 @@ function heading(at, flow) {
 }
 
 /** Rank, logarithm of probability, surprise and entropy of the token that is there. */
-function facts({ id, rank, logprob, entropy, source, candidates }) {
+function facts({ id, rank, logprob, entropy, candidates }) {
   const all = [
     [t("Rank"), rank === null ? `> ${candidates.filter((each) => !each.chosen).length}` : number(rank)],
     [t("Log-probability"), logprob === null ? "?" : logprob.toFixed(3)],
     [t("Surprise"), logprob === null ? "?" : inBits(bits(-logprob).toFixed(2))],
-    [t("Entropy"), entropy === null ? "?" : inBits(`${source === "stored" ? "≥ " : ""}${bits(entropy).toFixed(2)}`)],
+    [t("Entropy"), entropy === null ? "?" : inBits(bits(entropy).toFixed(2))],
     [t("Token id"), String(id)],
   ];
   const terms = all.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value)));
@@ -120,13 +153,18 @@ function ownWord(branch) {
 function onKey(event, at, flow) {
   if (event.isComposing) return;
   const typing = event.target.tagName === "INPUT";
+  if (event.target.type === "range") {
+    event.stopPropagation();
+    if (event.key === "Escape") closePopup();
+    return;
+  }
   const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
   const to = at + ({ ArrowRight: 1, ArrowLeft: -1 }[event.key] ?? 0);
   // What is typed here is not for the page's shortcuts.
   event.stopPropagation();
   if (event.key === "Escape") closePopup();
   else if (step) {
-    const targets = [...event.currentTarget.querySelectorAll(".fs-candidate, input")];
+    const targets = [...event.currentTarget.querySelectorAll(".fs-candidate, summary, .fs-own-word input")];
     targets.at((targets.indexOf(document.activeElement) + step) % targets.length).focus();
   } else if (!typing && to !== at && to >= 0 && to < flow.count) flow.choose(to, true);
   else return;

@@ -5,7 +5,15 @@ import { t } from "../i18n.js";
 import { percent } from "./scales.js";
 import { nameOf } from "./words.js";
 
-const NAMES = { top_k: "top-k", top_p: "top-p", min_p: "min-p", temperature: () => t("temperature") };
+const NAMES = {
+  top_k: "top-k",
+  top_p: "top-p",
+  min_p: "min-p",
+  temperature: () => t("temperature"),
+  repetition_penalty: () => t("repetition penalty"),
+  presence_penalty: () => t("presence penalty"),
+  frequency_penalty: () => t("frequency penalty"),
+};
 const nameOfSetting = (name) => (typeof NAMES[name] === "function" ? NAMES[name]() : (NAMES[name] ?? name));
 // What changes nothing.
 const NEUTRAL = { top_k: 0, top_p: 1, min_p: 0, repetition_penalty: 1, presence_penalty: 0, frequency_penalty: 0 };
@@ -20,7 +28,8 @@ export function candidateRows(told, choose) {
     const bar = h("span.fs-bar", {}, h("i"), h("b"));
     bar.firstChild.style.width = width(Math.exp(logprob ?? -Infinity));
     bar.lastChild.style.width = width(candidate.share ?? 0);
-    const title = t("Rank {rank}, log-probability {logprob}", { rank: rank ?? "?", logprob: logprob?.toFixed(4) ?? "?" });
+    let title = t("Rank {rank}, log-probability {logprob}", { rank: rank ?? "?", logprob: logprob?.toFixed(4) ?? "?" });
+    if (candidate.penalty) title += `, ${t("penalties {amount}", { amount: candidate.penalty.toFixed(2) })}`;
     const row = h(
       "button.fs-candidate",
       { type: "button", title, "aria-current": chosen ? "true" : null, onclick: () => choose(candidate) },
@@ -29,6 +38,7 @@ export function candidateRows(told, choose) {
       h("span.fs-candidate-share", {}, logprob === null ? "?" : percent(Math.exp(logprob))),
       drawn(candidate),
     );
+    row.dataset.token = candidate.id;
     row.classList.toggle("fs-dropped", kept === false);
     return row;
   });
@@ -49,7 +59,7 @@ export function settingsLine({ settings, kept }) {
   const active = Object.keys(NEUTRAL).filter((name) => settings[name] !== undefined && settings[name] !== NEUTRAL[name]);
   const words = (name) => {
     const left = kept?.[name];
-    const said = `${nameOfSetting(name).replaceAll("_", " ")} ${settings[name]}`;
+    const said = `${nameOfSetting(name)} ${settings[name]}`;
     return left === undefined || left === null ? said : t("{setting} leaves {count}", { setting: said, count: left });
   };
   const parts = [...(settings.temperature === undefined ? [] : [`${t("temperature")} ${settings.temperature}`]), ...active.map(words)];

@@ -166,12 +166,16 @@ class Column {
   }
 }
 
-function summaryOf({ distinct, similarity, first_difference: first, words }, count) {
+function summaryOf({ distinct, similarity, first_difference: first, words }, answers) {
+  const count = answers.length;
+  const prompt = answers.reduce((sum, each) => sum + (each.prompt_tokens ?? 0), 0);
+  const reused = answers.reduce((sum, each) => sum + (each.cached_tokens ?? 0), 0);
   const rows = [
     [t("Different answers"), t("{distinct} of {count}", { distinct: number(distinct), count: number(count) })],
     [t("Words in common, on average"), percent(similarity)],
     [t("First difference"), distinct === 1 ? t("none") : t("word {at}", { at: number(first + 1) })],
     [t("Words"), t("{least} to {most}, {mean} on average", { least: number(words.least), most: number(words.most), mean: number(Math.round(words.mean)) })],
+    [t("Tokens of the prompts that were computed"), t("{distinct} of {count}", { distinct: number(prompt - reused), count: number(prompt) })],
   ];
   return h("dl.fs-token-facts.fs-compare-summary", { "aria-label": t("How much the answers differ") }, ...rows.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value))));
 }
@@ -225,8 +229,8 @@ class Comparison {
     }
   }
 
-  settle({ summary }) {
-    if (summary) this.summary.replaceChildren(summaryOf(summary, this.columns.length));
+  settle({ summary, answers }) {
+    if (summary) this.summary.replaceChildren(summaryOf(summary, answers));
     for (const input of this.bar.querySelectorAll("select")) input.disabled = this.columns.some((column) => !column.done);
   }
 

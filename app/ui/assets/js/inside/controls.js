@@ -15,11 +15,15 @@ const SLIDERS = () => [
 const LENGTH = () => ["max_tokens", t("Tokens to write"), 1, 500, 1, 64];
 
 export class Controls {
-  /** change(): a value that matters to the distribution has changed. length: with how much to write. */
-  constructor(change, length) {
+  /** change(): a value that matters to the distribution has changed. length: with how much to write. values: to begin
+   *  with, by name. */
+  constructor(change, length, values = {}) {
     this.values = {};
     this.element = h("div.fs-controls");
-    for (const each of SLIDERS()) this.element.append(this.slider(each, change));
+    for (const each of SLIDERS()) {
+      each[5] = values[each[0]] ?? each[5];
+      this.element.append(this.slider(each, change));
+    }
     if (length) this.element.append(this.slider(LENGTH(), () => {}));
   }
 

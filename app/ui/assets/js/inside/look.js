@@ -25,12 +25,12 @@ function choice(label, count, change) {
 class Look {
   constructor(told) {
     this.told = told;
-    this.names = told.texts.map((text, at) => nameOf({ id: told.ids[at], text }));
+    this.names = told.texts.map((text, at) => nameOf({ id: told.ids[at], text, bytes: told.bytes[at] }));
     this.element = h("div");
     this.pictures = new Map();
     this.context = h("div.fs-tokens.fs-looked-at", { role: "group", "aria-label": t("The text before, by how much was looked at each token") });
     this.spans = told.texts.map((text, at) => {
-      const span = h("span.fs-token", { role: "button", tabindex: "-1" }, text.trim() ? text : this.names[at]);
+      const span = h("span.fs-token", { role: "button", tabindex: "-1" }, text.trim() ? text : told.bytes[at] ? "◦" : this.names[at]);
       span.at = at;
       return span;
     });
@@ -197,11 +197,16 @@ export function lookView(element, ask) {
 registerPanelTab({
   id: "look",
   label: t("Look inside"),
-  appliesTo: (message) => message.role === "assistant" && Boolean(message.figures?.new_tokens),
+  appliesTo: (message) => message.role === "assistant" && message.status !== "streaming" && Boolean(message.content),
   mount(element, message) {
     const place = h("div");
     const view = lookView(place, (at, signal) => post(`look/${message.id}/${at}`, {}, signal));
     const end = fill(element, `tokens/${message.id}?count=100000`, (told) => {
+      if (!told.count) {
+        const words = told.can_score ?? t("This text has no tokens of the loaded model: score it under Tokens, then look inside.");
+        element.replaceChildren(h("p.fs-remark", {}, words));
+        return;
+      }
       const flow = new TokenFlow(told, "probability", (at) => view.show(at));
       flow.element.classList.add("fs-chooser");
       element.replaceChildren(h("p.fs-inside-help", {}, t("Choose the token to look into.")), flow.element, place);

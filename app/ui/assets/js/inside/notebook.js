@@ -201,7 +201,7 @@ class Notebook {
     const { max_tokens: most, ...settings } = this.controls.values;
     try {
       for await (const [event, data] of stream("complete", { ids: this.ids, settings, max_tokens: most }, this.writing.signal)) {
-        if (event === "error") throw new Error(data.error);
+        if (event === "failed") throw new Error(data.error);
         if (event !== "token") continue;
         this.ids.push(data.id);
         this.texts.push(data.text);

@@ -95,13 +95,13 @@ function sight({ sight: { in: seen, out, known } }) {
 }
 
 /** The exact prompt: as text or as its tokens. */
-function prompt({ prompt: { exact, note, count, ids, texts, control, text } }) {
+function prompt({ prompt: { exact, note, count, ids, texts, bytes, control, text } }) {
   if (text === null && ids === null) return note ? h("section", {}, h("h3", {}, t("Prompt")), h("p.fs-inside-help", {}, note)) : null;
   const shown = h("pre.fs-prompt", { tabindex: "0", "aria-label": t("Prompt") });
   const asText = () => shown.replaceChildren(text ?? "");
   const special = new Set(control ?? []);
   const token = (id, at) =>
-    h(`span.fs-prompt-token${special.has(at) ? ".fs-control" : ""}`, { title: String(id) }, texts ? nameOf({ id, text: texts[at] ?? "", control: special.has(at) }) : String(id));
+    h(`span.fs-prompt-token${special.has(at) ? ".fs-control" : ""}`, { title: String(id) }, nameOf({ id, text: texts[at], bytes: bytes[at], control: special.has(at) }));
   const asTokens = () => shown.replaceChildren(...ids.map(token));
   const choice = (label, draw, checked) => {
     const input = h("input", { type: "radio", name: "fs-prompt-as", checked, onchange: draw });
@@ -121,50 +121,66 @@ function prompt({ prompt: { exact, note, count, ids, texts, control, text } }) {
 }
 
 /** What people did to the answer. */
-function hands({ message: { edited, branch, continued_at: continued } }) {
+function hands({ message: { role, edited, branch, continued_at: continued, characters_by_hand: given }, written }) {
   const lines = [];
   if (edited) lines.push(t("Written by hand, in place of another version."));
+  else if (written === "by hand") lines.push(role === "user" ? t("Written by you.") : t("Written by hand."));
+  else if (written === "elsewhere") lines.push(t("Written elsewhere: it came with an import, and nothing more is known."));
   if (branch) lines.push(t("Branched from another answer at token {at}; {count} tokens were put there by hand.", { at: number(branch.at + 1), count: number(branch.forced) }));
   const stops = (continued ?? []).map((at) => number(at + 1));
   if (stops.length) lines.push(t("Stopped and continued at token {at}.", { at: stops.join(", ") }));
+  if (given) lines.push(t("Its first {count} characters were written by hand or by another model, and continued from there.", { count: number(given) }));
   return lines.length ? h("section", {}, h("h3", {}, t("By hand")), h("ul.fs-sight", {}, ...lines.map((line) => h("li", {}, line)))) : null;
 }
 
+const dated = (time) => (time ? new Date(time).toLocaleString() : null);
+
 function show(element, told) {
-  const { message, model, engine, unknown } = told;
+  const { message, unknown } = told;
   const copy = h("button.fs-button", { type: "button" }, t("Copy as JSON"));
   copy.addEventListener("click", () => copyWith(copy, JSON.stringify(told, null, 2)));
-  const digest = model.digest ? h("code", { title: model.digest }, model.digest.slice(0, 16), "…") : null;
   const versions = message.versions?.length > 1 ? t("{at} of {all}", { at: message.versions.findIndex(({ id }) => id === message.id) + 1, all: message.versions.length }) : null;
-  const parts = [
-    h("div.fs-inside-row", {}, copy),
-    hands(told),
-    table(t("Origin"), [
-      [t("Model"), model.name],
-      [t("Digest"), digest],
-      [t("Loaded now"), model.name ? (model.loaded ? t("yes") : t("no")) : null],
-      [t("Engine"), engine.version ? `Fireside ${engine.version}` : null],
-      [t("Device"), engine.device],
-      [t("Computed in"), engine.dtype],
-      [t("Kernels"), engine.kernels],
-      [t("Weights"), engine.quantization],
-      [t("Context"), engine.context ? number(engine.context) : null],
-      [t("Version"), versions],
-      [t("Written"), message.created_at ? new Date(message.created_at).toLocaleString() : null],
-      [t("Ended by"), { stop: t("the model"), length: t("the limit"), cancelled: t("you") }[message.finish_reason]],
-    ]),
-    times(told),
-    settings(told),
-    sight(told),
-    prompt(told),
-    unknown?.length ? h("section", {}, h("h3", {}, t("Not known")), h("ul.fs-sight", {}, ...unknown.map((line) => h("li", {}, line)))) : null,
+  const written = [
+    [t("Version"), versions],
+    [t("Written"), dated(message.created_at)],
   ];
-  element.replaceChildren(...parts.filter(Boolean));
+  const parts =
+    told.written === "by a model"
+      ? [
+          hands(told),
+          origin(told, written),
+          times(told),
+          settings(told),
+          sight(told),
+          prompt(told),
+          unknown.length ? h("section", {}, h("h3", {}, t("Not known")), h("ul.fs-sight", {}, ...unknown.map((line) => h("li", {}, line)))) : null,
+        ]
+      : [hands(told), table(t("Origin"), written)];
+  element.replaceChildren(h("div.fs-inside-row", {}, copy), ...parts.filter(Boolean));
+}
+
+/** What computed it. */
+function origin({ message, model, engine }, written) {
+  const digest = model.digest ? h("code", { title: model.digest }, model.digest.slice(0, 16), "…") : null;
+  return table(t("Origin"), [
+    [t("Model"), model.name],
+    [t("Digest"), digest],
+    [t("Loaded now"), model.name ? (model.loaded ? t("yes") : t("no")) : null],
+    [t("Engine"), engine.version ? `Fireside ${engine.version}` : null],
+    [t("Device"), engine.device],
+    [t("Computed in"), engine.dtype],
+    [t("Kernels"), engine.kernels],
+    [t("Deterministic"), engine.deterministic === undefined ? null : engine.deterministic ? t("yes") : t("no")],
+    [t("Weights"), engine.quantization],
+    [t("Context"), engine.context ? number(engine.context) : null],
+    ...written,
+    [t("Ended by"), { stop: t("the model"), length: t("the limit"), cancelled: t("you") }[message.finish_reason]],
+  ]);
 }
 
 registerPanelTab({
   id: "origin",
   label: t("Origin"),
-  appliesTo: (message) => message.role === "assistant",
+  appliesTo: (message) => message.status !== "streaming",
   mount: (element, message) => fill(element, `provenance/${message.id}`, (told) => show(element, told)),
 });

@@ -102,10 +102,12 @@ registerPanelTab({
     one.addEventListener("click", () => start(`replay/${message.id}`));
     all.addEventListener("click", () => start(`replay/conversation/${openConversation()}`));
     cancel.addEventListener("click", stop);
+    const inTerminal = h("p.fs-inside-help", {}, t("In the terminal:"), " ", h("code", {}, `fireside replay ${message.id}`));
     element.append(
       h("p.fs-inside-help", {}, t("The model writes this answer again from its record: prompt, settings and seed as they were. What is kept does not change.")),
       h("div.fs-inside-row", {}, one, all, cancel, progress, counted),
       outcome,
+      inTerminal,
     );
     return () => {
       stop();

@@ -41,7 +41,7 @@ export const scales = () => ({
     label: t("Entropy"),
     low: inBits(`≥ ${MOST_ENTROPY}`),
     high: inBits(0),
-    help: t("How undecided the model was before each token, whichever came. From the five likeliest: at least so much."),
+    help: t("How undecided the model was before each token, whichever came."),
     step: (logprob, entropy) => (entropy === null ? null : clamped(1 - bits(entropy) / MOST_ENTROPY)),
   },
 });

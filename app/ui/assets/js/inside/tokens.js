@@ -74,8 +74,9 @@ function summary({ logprobs }, flow) {
 
 /** In place of probabilities that are not there: the way to them, or why there is none. */
 function scoring(element, message, told) {
-  const words = h("p.fs-remark", {}, t("This text came without probabilities: it was imported, written by hand or comes from another server."));
-  if (told.can_score) return [words, h("p.fs-remark", {}, told.can_score)];
+  const words = told.can_keep ? null : t("The tokens of this answer are another model's.");
+  const why = h("p.fs-remark", {}, words ?? t("This text came without probabilities: it was imported, written by hand or comes from another server."));
+  if (told.can_score) return [why, h("p.fs-remark", {}, told.can_score)];
   const refusal = h("p.fs-refusal", { role: "alert", hidden: true });
   const button = h("button.fs-button", { type: "button" }, t("Score this text"));
   button.addEventListener("click", async () => {
@@ -83,7 +84,7 @@ function scoring(element, message, told) {
     button.textContent = t("Reading…");
     refusal.hidden = true;
     try {
-      show(element, message, await post(`score/${message.id}`, { store: true }));
+      show(element, message, await post(`score/${message.id}`, { store: told.can_keep }));
       element.querySelector("[tabindex='0']")?.focus();
     } catch (error) {
       button.disabled = false;
@@ -92,8 +93,10 @@ function scoring(element, message, told) {
       refusal.hidden = false;
     }
   });
-  const help = t("The loaded model reads it once and tells how likely it holds each token. The text stays as it is.");
-  return [words, button, refusal, h("p.fs-inside-help", {}, help)];
+  const help = told.can_keep
+    ? t("The loaded model reads it once and tells how likely it holds each token. The text stays as it is.")
+    : t("The loaded model reads it once. The tokens that another model kept with it stay, so this is not kept.");
+  return [why, button, refusal, h("p.fs-inside-help", {}, help)];
 }
 
 function show(element, message, told) {

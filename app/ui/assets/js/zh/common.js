@@ -28,4 +28,7 @@ export const CHINESE = {
   "{count} s": "{count} 秒",
   "{count} tokens": "{count} 个词元",
   "{speed} tok/s": "{speed} 词元/秒",
+  "frequency penalty": "频率惩罚",
+  "presence penalty": "存在惩罚",
+  "repetition penalty": "重复惩罚",
 };
