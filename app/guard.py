@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import json
 import re
 from collections.abc import Callable, Collection, Iterable
 from urllib.parse import quote, unquote, urlsplit
@@ -61,9 +62,10 @@ SECURITY_HEADERS = (
 class Guard:
     """ASGI middleware; passes bodies through piece by piece, so that streams stay streams.
 
-    Refuses with one line of text: a Host that is not in `hosts` (421: another site's name may point here),
-    requests from other sites (403), paths that neither the page nor the API has (404), bodies (413) and headers
-    (431) that are too large, web sockets. Adds the security headers and drops `access-control-*`, also on refusals.
+    Refuses with one line of text, or with the error that clients of the API read: a Host that is not in `hosts` (421:
+    another site's name may point here), requests from other sites (403), paths that neither the page nor the API has
+    (404), bodies (413) and headers (431) that are too large, web sockets. Adds the security headers and drops
+    `access-control-*`, also on refusals.
 
     who: finds out who asks, None for nobody; that person is in the scope as `user` from here on (`app.workspace`).
     Nobody gets nothing (401, or the login page in place of the page) but OPEN_PATHS; KEY_PATHS ask for a key
@@ -99,7 +101,7 @@ class Guard:
             await send(message)
 
         if refusal := self._refusal(scope):
-            await _refuse(send_guarded, *refusal)
+            await _refuse(send_guarded, scope, *refusal)
             return
         scope = {**scope, "user": None}
         if not (OPEN_PATHS.fullmatch(scope["path"]) or _asks_for_a_key(scope)):
@@ -193,7 +195,7 @@ def _guarded(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]
 async def _ask_to_log_in(send: Send, scope: Scope) -> None:
     """To the login page from the page, from where it leads back; 401 for all else."""
     if scope["path"] != "/" or scope["method"] != "GET":
-        await _refuse(send, 401, "Log in first.")
+        await _refuse(send, scope, 401, "Log in first.")
         return
     query = scope.get("query_string", b"").decode("latin-1")
     to = f"/login?next={quote(f'/?{query}' if query else '/', safe='')}"
@@ -202,8 +204,12 @@ async def _ask_to_log_in(send: Send, scope: Scope) -> None:
     await send({"type": "http.response.body", "body": b""})
 
 
-async def _refuse(send: Send, status: int, text: str) -> None:
-    body = f"{text}\n".encode()
-    headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", str(len(body)).encode())]
+async def _refuse(send: Send, scope: Scope, status: int, text: str) -> None:
+    body, kind = f"{text}\n".encode(), b"text/plain; charset=utf-8"
+    if scope["path"].startswith("/v1/") or _asks_for_a_key(scope):
+        # Clients of the API read its own kind of refusal.
+        error = {"message": text, "type": "invalid_request_error", "param": None, "code": None}
+        body, kind = json.dumps({"error": error}).encode(), b"application/json"
+    headers = [(b"content-type", kind), (b"content-length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

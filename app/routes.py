@@ -38,7 +38,7 @@ def plain_routes(workspaces: Workspaces, models: Models) -> APIRouter:
         return JSONResponse(state_view(models) | more, headers=NO_STORE)
 
     @router.get("/health")
-    def health() -> Response:
+    async def health() -> Response:
         state = models.state
         code = 200 if state.status == "ready" else 503
         return JSONResponse({"status": state.status, "message": state.message}, code, headers=NO_STORE)

@@ -25,7 +25,7 @@ from engine.model import Chunk, ForwardPass
 PREFILL_CHUNK = 128
 CHUNK_BESIDE_DECODE = 64
 # Runs that may wait for a slot.
-MAX_QUEUE = 64
+MAX_QUEUE = 128
 # How long a cancel may go unnoticed while a slow disk is all there is to wait for.
 AWAIT_SECONDS = 0.1
 

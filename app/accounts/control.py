@@ -165,14 +165,15 @@ def _remove_user(store: Store, accounts: Accounts, name: str, heir: str | None, 
     return lines
 
 
-def _add_key(store: Store, accounts: Accounts, name: str, user: str | None) -> list[str]:
-    return [store.of_user(user).keys.add(name)]
+def _add_key(store: Store, accounts: Accounts, name: str, user: str | None, keep: bool = False) -> list[str]:
+    return [store.of_user(user).keys.add(name, keep=keep)]
 
 
 def _list_keys(store: Store, accounts: Accounts) -> list[str]:
     names = {user.id: f" of {user.name}" for user in store.users.list()}
     return [
         f"{each.name}{names.get(each.owner or '', '')}: {each.start}…, made {each.created_at}"
+        f"{', keeps its chats' if each.keep else ''}"
         f"{f', revoked {each.revoked_at}' if each.revoked_at else ''}"
         for each in store.keys.list()
     ]

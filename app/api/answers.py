@@ -11,8 +11,10 @@ from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from app.api.call import Call
+from app.api.keeping import KeptExchange
+from app.api.tools import Calls
 from app.backend import BackendRun
-from engine import Step
+from engine import EngineError, Step
 
 # How often it is looked whether the client is still there: a tenth of the half second it may take.
 LOOK_SECONDS = 0.05
@@ -28,13 +30,14 @@ class Written(NamedTuple):
 class Answers:
     """Runs of the backend, read together by one coroutine; `close` cancels what is not finished.
 
-    runs: one a choice, in order.
+    runs: one a choice, in order. kept: where they are written to the store, if the key says so.
     """
 
-    def __init__(self, runs: Iterable[BackendRun], call: Call) -> None:
+    def __init__(self, runs: Iterable[BackendRun], call: Call, kept: KeptExchange | None = None) -> None:
         self.runs = list(runs)
         self._request = call.request
         self._metrics = call.metrics
+        self._kept = kept
         self._queue: asyncio.Queue[Written | Exception] = asyncio.Queue()
         self._loop = asyncio.get_running_loop()
         for index, run in enumerate(self.runs):
@@ -67,15 +70,26 @@ class Answers:
 
     def _feed(self, index: int, run: BackendRun) -> None:
         self._metrics.begun()
+        live, calls = self._kept.begin(run) if self._kept else None, Calls()
+        last: Written | Exception = EngineError("the engine ended the answer without a reason: try again")
         try:
             for step in run:
-                if step.finish_reason is not None:
-                    self._metrics.ended(run.stats)
-                self._put(Written(index, step))
+                if live:
+                    live.push(step)
+                    calls.add(step.calls)
+                if step.finish_reason is None:
+                    self._put(Written(index, step))
+                else:
+                    last = Written(index, step)
         # Whatever it is, whoever waits must hear of it.
         except Exception as error:
-            self._metrics.ended(run.stats)
-            self._put(error)
+            last = error
+        self._metrics.ended(run.stats)
+        try:
+            if self._kept and live:
+                self._kept.ended(index, live, calls.whole, str(last) if isinstance(last, Exception) else None)
+        finally:
+            self._put(last)
 
     def _put(self, item: Written | Exception) -> None:
         try:
@@ -89,7 +103,7 @@ class ClientGone(Exception):
     """The client has closed the connection."""
 
 
-async def begin(call: Call, starts: Iterable[Callable[[], BackendRun]]) -> Answers:
+async def begin(call: Call, starts: Iterable[Callable[[], BackendRun]], kept: KeptExchange | None = None) -> Answers:
     """Start runs; raises what starting one of them raises, with the others cancelled."""
 
     def start_all() -> list[BackendRun]:
@@ -104,7 +118,7 @@ async def begin(call: Call, starts: Iterable[Callable[[], BackendRun]]) -> Answe
         return runs
 
     # The chat template is rendered by another process.
-    return Answers(await asyncio.to_thread(start_all), call)
+    return Answers(await asyncio.to_thread(start_all), call, kept)
 
 
 class EventStream(StreamingResponse):

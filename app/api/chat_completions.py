@@ -25,7 +25,9 @@ async def chat_completion(wanted: ChatRequest, call: Call) -> Response:
     if wanted.top_logprobs is not None and not wanted.logprobs:
         raise ApiError("top_logprobs needs logprobs", param="top_logprobs")
     limit = wanted.max_tokens if wanted.max_completion_tokens is None else wanted.max_completion_tokens
-    sampling = sampling_of(wanted, call.backend.info, max_tokens=limit, logprobs=wanted.top_logprobs)
+    # An engine elsewhere tells the probability of a token only beside alternatives.
+    asked = max(wanted.top_logprobs or 0, 1) if wanted.logprobs else None
+    sampling = sampling_of(wanted, call.backend.info, max_tokens=limit, logprobs=asked)
     messages, settings = wanted.conversation(), choices_of(sampling, wanted.n or 1)
     schema = wanted.response_format.schema_of_answer() if wanted.response_format else None
     if schema is not None and messages[-1]["role"] == "assistant":
@@ -35,7 +37,8 @@ async def chat_completion(wanted: ChatRequest, call: Call) -> Response:
         "tools": tools_of(wanted.tools, wanted.tool_choice, wanted.parallel_tool_calls),
         "add_generation_prompt": wanted.add_generation_prompt is not False,
     }
-    answers = await begin(call, (partial(call.backend.chat, messages, each, **more) for each in settings))
+    kept = call.keeper and call.keeper.follow(messages, sampling, call.backend.info, len(settings))
+    answers = await begin(call, (partial(call.backend.chat, messages, each, **more) for each in settings), kept)
     if wanted.stream:
         reply = head("chatcmpl", "chat.completion.chunk", call.model, call.backend.info)
         return EventStream(answers, streamed(_chunks(wanted, call, answers, reply)))
@@ -57,7 +60,7 @@ async def _choices(wanted: ChatRequest, call: Call, answers: Answers) -> list[di
         if step.reasoning:
             message["reasoning_content"] = message.get("reasoning_content", "") + step.reasoning
         if wanted.logprobs:
-            choice["logprobs"]["content"] += chat_logprobs(call.backend, step)
+            choice["logprobs"]["content"] += chat_logprobs(call.backend, step, wanted.top_logprobs or 0)
         calls[index].add(step.calls)
         choice["finish_reason"] = _reason(step, calls[index])
     for choice, made in zip(choices, calls, strict=True):
@@ -86,7 +89,7 @@ async def _chunks(
         yield _chunk(reply, index, {"role": "assistant", "content": ""})
     calls = [Calls() for _ in answers.runs]
     async for index, step in answers.steps():
-        logprobs = chat_logprobs(call.backend, step) if wanted.logprobs else []
+        logprobs = chat_logprobs(call.backend, step, wanted.top_logprobs or 0) if wanted.logprobs else []
         delta: dict[str, Any] = {"reasoning_content": step.reasoning} if step.reasoning else {}
         delta |= {"content": step.text} if step.text or (logprobs and not delta) else {}
         delta |= {"tool_calls": told} if (told := calls[index].add(step.calls)) else {}

@@ -27,6 +27,8 @@ async def completion(wanted: CompletionRequest, call: Call) -> Response:
     wanted.refuse_unsupported()
     if wanted.echo and wanted.logprobs is not None:
         raise ApiError("the probabilities of a prompt are not told: leave out echo or logprobs", param="echo")
+    if call.backend.info.remote and wanted.logprobs is not None:
+        raise ApiError("an engine elsewhere tells probabilities of chats only", param="logprobs", code="unsupported")
     prompts, limit = wanted.prompts(), wanted.max_tokens if wanted.max_tokens is not None else DEFAULT_MAX_TOKENS
     sampling = sampling_of(wanted, call.backend.info, max_tokens=limit, logprobs=wanted.logprobs)
     settings = choices_of(sampling, wanted.n or 1)

@@ -6,6 +6,7 @@ from starlette.requests import Request
 
 from app.accounts.people import person
 from app.api.errors import ApiError
+from app.api.keeping import Keeper
 from app.store import Store
 from app.workspace import OWNER
 
@@ -18,10 +19,12 @@ class Gate:
     """Lets requests pass that have a good key, and all of them where none is needed.
 
     A key is needed once there was one, once there are accounts, and always where `always` says so, as beyond this
-    computer. Whose key it is comes into the scope as `user`, see `app.workspace`.
+    computer. Whose key it is comes into the scope as `user`, see `app.workspace`; and a Keeper as `keeper`, if the key
+    says that its chats are kept.
     """
 
     def __init__(self, store: Store, *, always: bool = False) -> None:
+        self._store = store
         self._keys = store.keys
         self._users = store.users
         self._always = always
@@ -46,6 +49,8 @@ class Gate:
             )
         [owner] = owners
         request.scope["user"] = person(self._users.get(owner)) if owner else OWNER
+        if (key := found[0]) and all(each and each.keep for each in found):
+            request.scope["keeper"] = Keeper(self._store.of(owner) if owner else self._store, key.name)
 
 
 def _keys_of(request: Request) -> list[str]:

@@ -13,11 +13,11 @@ from engine import Step
 IMPOSSIBLE = -9999.0
 
 
-def chat_logprobs(backend: Backend, step: Step) -> list[dict[str, Any]]:
+def chat_logprobs(backend: Backend, step: Step, alternatives: int) -> list[dict[str, Any]]:
     """The `content` of a chat completion's logprobs for a step; empty where its token is no text."""
     if step.token is None or not backend.token_bytes(step.token):
         return []
-    top = [_entry(backend, token, logprob) for token, logprob in step.top]
+    top = [_entry(backend, token, logprob) for token, logprob in step.top[:alternatives]]
     return [_entry(backend, step.token, step.logprob) | {"top_logprobs": top}]
 
 
@@ -40,7 +40,8 @@ def completion_logprobs(backend: Backend, steps: Iterable[Step], offset: int, to
 
 def _entry(backend: Backend, token: int, logprob: float) -> dict[str, Any]:
     data = backend.token_bytes(token)
-    return {"token": data.decode("utf-8", "replace"), "bytes": list(data), "logprob": _finite(logprob)}
+    # llama.cpp's server tells the id, too: Fireside with this one as its engine keeps tokens by it.
+    return {"id": token, "token": data.decode("utf-8", "replace"), "bytes": list(data), "logprob": _finite(logprob)}
 
 
 def _text(backend: Backend, token: int) -> str:

@@ -42,7 +42,7 @@ def api_router(models: Models, authorise: Callable[[Request], None]) -> APIRoute
         if model and model not in (name, backend.info.name):
             message = f"the model {model!r:.100} is not loaded: this server answers with {name!r}"
             raise ApiError(message, 404, param="model", code="model_not_found")
-        return Call(request, backend, name, metrics)
+        return Call(request, backend, name, metrics, request.scope.get("keeper"))
 
     @router.get("/v1/models")
     def list_models() -> Response:

@@ -17,12 +17,13 @@ def key() -> None:
 
 @key.command()
 @click.argument("name")
+@click.option("--keep", is_flag=True, help="Keep the chats that it asks for, among those of the page.")
 @user_option
 @home_option
 @debug_option
-def add(name: str, user: str | None, home: Path | None) -> None:
+def add(name: str, keep: bool, user: str | None, home: Path | None) -> None:
     """Make the key NAME and print it, this once."""
-    _run(home, "key add", name=name, user=user)
+    _run(home, "key add", name=name, user=user, keep=keep)
 
 
 @key.command("list")

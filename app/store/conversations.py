@@ -261,6 +261,23 @@ class Conversations:
             db.execute("UPDATE conversations SET current_message_id = ? WHERE id = ?", [message_id, id])
             return self.get(id)
 
+    def mark(self, id: str, external_id: str) -> None:
+        """Give it an id by which `marked` finds it; it had better not look like one of an imported conversation."""
+        with self._database.write() as db:
+            self.get(id)
+            db.execute("UPDATE conversations SET external_id = ? WHERE id = ?", [storable(external_id), storable(id)])
+
+    def marked(self, start: str) -> Conversation | None:
+        """The newest whose mark begins so, if there is one that is not in the trash."""
+        with self._database.read() as db:
+            # A range, which the index has; what follows the last letter is beyond all that begins so.
+            rows = db.query(
+                f"""SELECT * FROM conversations WHERE external_id >= ?1 AND external_id < ?3 AND deleted_at IS NULL
+                    AND {IS_OWNED} ORDER BY id DESC LIMIT 1""",
+                [start, self._owner, start[:-1] + chr(ord(start[-1]) + 1)],
+            )
+            return next((Conversation.from_row(row) for row in rows), None)
+
     def _change(self, kind: str, id: str, **changes: Any) -> Conversation:
         with self._database.write() as db:
             self.get(id)

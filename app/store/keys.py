@@ -26,7 +26,9 @@ MAX_NAME = 80
 
 @dataclass(frozen=True, slots=True)
 class ApiKey(Record):
-    """A key as it is kept. start: its first characters. revoked_at: None while it is good. owner: whose it is."""
+    """A key as it is kept. start: its first characters. revoked_at: None while it is good. owner: whose it is.
+    keep: whether the chats that it asks for are kept.
+    """
 
     id: str
     name: str
@@ -34,6 +36,7 @@ class ApiKey(Record):
     created_at: str
     revoked_at: str | None
     owner: str | None
+    keep: bool
 
 
 class Keys:
@@ -44,9 +47,11 @@ class Keys:
         self._ids = ids
         self._owner = owner
 
-    def add(self, name: str) -> str:
-        """Make a key and return it: nobody can read it later. Raises StoreError for a name that is empty, overlong or
-        that of a key that is good."""
+    def add(self, name: str, *, keep: bool = False) -> str:
+        """Make a key and return it: nobody can read it later. keep: keep the chats that it asks for.
+
+        Raises StoreError for a name that is empty, overlong or that of a key that is good.
+        """
         name = storable(name).strip()
         if not 1 <= len(name) <= MAX_NAME or not name.isprintable():
             raise StoreError(f"the name of a key has 1 to {MAX_NAME} characters: choose another than {name!r:.100}")
@@ -56,8 +61,8 @@ class Keys:
             if list(db.query(taken, [name, self._owner])):
                 raise StoreError(f"there is a key named {name!r} already: choose another name, or remove that one")
             db.execute(
-                "INSERT INTO api_keys (id, name, hash, start, created_at, owner) VALUES (?, ?, ?, ?, ?, ?)",
-                [self._ids.new(), name, _hash(key), key[:SHOWN], now(), self._owner],
+                "INSERT INTO api_keys (id, name, hash, start, created_at, owner, keep) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                [self._ids.new(), name, _hash(key), key[:SHOWN], now(), self._owner, int(keep)],
             )
         return key
 

@@ -273,3 +273,8 @@ def add_accounts(db: Database) -> None:
         UPDATE conversations SET preset_id = (SELECT preset_id FROM chosen WHERE chosen.id = conversations.id)
         WHERE id IN (SELECT id FROM chosen)""")
     db.execute("DROP TABLE chosen")
+
+
+@migrations()
+def keep_chats_of_keys(db: Database) -> None:
+    db.execute("ALTER TABLE api_keys ADD COLUMN keep INTEGER NOT NULL DEFAULT 0")

@@ -17,7 +17,7 @@ InContext = Literal["pinned", "excluded"]
 TitleBy = Literal["user", "first words", "model"]
 
 JSON_COLUMNS = frozenset({"settings", "engine", "extra", "before", "after"})
-BOOLEAN_COLUMNS = frozenset({"pinned", "archived", "builtin", "edited", "admin"})
+BOOLEAN_COLUMNS = frozenset({"pinned", "archived", "builtin", "edited", "keep", "admin"})
 
 
 @dataclass(frozen=True, slots=True)

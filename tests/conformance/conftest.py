@@ -1,4 +1,4 @@
-"""A real vLLM on the CPU, in a virtual environment of its own that `make conformance` makes."""
+"""A real vLLM on the CPU and older clients, each in a virtual environment that `make conformance` makes."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from time import monotonic, sleep
+from typing import Any
 
 import httpx
 import pytest
@@ -17,22 +18,33 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
 from tests.browser.conftest import browser
 
-__all__ = ["browser", "folder", "vllm"]
+__all__ = ["browser", "folder", "python_of", "vllm"]
 
+# Names the folder of the virtual environments.
+ENVIRONMENTS = "FIRESIDE_CONFORMANCE"
 START_SECONDS = 300
 CONTEXT = 2048
+
+
+def python_of(environment: str) -> Path:
+    """The Python of one of the virtual environments; without them the test is skipped."""
+    if ENVIRONMENTS not in os.environ:
+        pytest.skip(f"{ENVIRONMENTS} names no virtual environments: make conformance makes them")
+    return Path(os.environ[ENVIRONMENTS], environment, "bin", "python").absolute()
 
 
 @pytest.fixture(scope="session")
 def folder(model_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The default model as vLLM reads it: its weights in 32 bits, in a Hugging Face folder."""
-    if "FIRESIDE_VLLM" not in os.environ:
-        pytest.skip("FIRESIDE_VLLM names no Python with vLLM: make conformance does")
+    python_of("vllm")
     folder = tmp_path_factory.mktemp("folder") / "smollm2-135m"
     where = {"pretrained_model_name_or_path": str(model_path.parent), "gguf_file": model_path.name}
-    AutoModelForCausalLM.from_pretrained(
+    model: Any = AutoModelForCausalLM.from_pretrained(
         **where, quantization_config=GgufConfig(dequantize=True), dtype=torch.float32
-    ).save_pretrained(folder)
+    )
+    # Nothing is left of the quantization, but transformers saves none that ever had one.
+    model.hf_quantizer = None
+    model.save_pretrained(folder)
     AutoTokenizer.from_pretrained(**where).save_pretrained(folder)
     return folder
 
@@ -40,12 +52,19 @@ def folder(model_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def vllm(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of its API."""
-    python = os.environ["FIRESIDE_VLLM"]
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = [
-        *(python, "-m", "vllm.entrypoints.openai.api_server", "--model", str(folder), "--served-model-name", "smollm2"),
+        *(
+            str(python_of("vllm")),
+            "-m",
+            "vllm.entrypoints.openai.api_server",
+            "--model",
+            str(folder),
+            "--served-model-name",
+            "smollm2",
+        ),
         *("--dtype", "float32", "--enforce-eager", "--max-model-len", str(CONTEXT), "--host", "127.0.0.1"),
         *("--port", str(port), "--max-num-seqs", "8"),
     ]

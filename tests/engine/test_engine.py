@@ -265,8 +265,8 @@ def test_more_waiting_runs_than_there_is_room_for_are_refused(roomy: Engine) -> 
     runs = [roomy.generate("busy", ENDLESS) for _ in range(8)]
     for run in runs:
         wait_for(run, "decode")
-    runs += [roomy.generate("more", ENDLESS) for _ in range(64)]
-    with pytest.raises(EngineBusy, match="8 answers are being written and 64 wait"):
+    runs += [roomy.generate("more", ENDLESS) for _ in range(128)]
+    with pytest.raises(EngineBusy, match="8 answers are being written and 128 wait"):
         roomy.generate("one too many", ENDLESS)
     for run in runs:
         run.cancel()

@@ -23,6 +23,7 @@ from app.models import Models
 from app.routes import plain_routes
 from app.store import Store
 from app.workspace import Workspaces
+from tests.app.api.validity import Validity
 from tests.app.serving import LIMIT_SECONDS, loader_of
 
 Serve = Callable[..., str]
@@ -30,7 +31,10 @@ Serve = Callable[..., str]
 
 @contextmanager
 def api_server(store: Store, backend: Backend, gate: threading.Event | None = None) -> Iterator[str]:
-    """The address of a server with the API of this backend, which is loaded at once or once the gate is set."""
+    """The address of a server with the API of this backend, which is loaded at once or once the gate is set.
+
+    Whatever it answers must be valid, see `Validity`.
+    """
     file = store.home / "tiny.gguf"
     file.touch()
     models = Models(store.home, str(file), loader=loader_of(backend, gate))
@@ -41,11 +45,10 @@ def api_server(store: Store, backend: Backend, gate: threading.Event | None = No
     app = FastAPI(openapi_url=None)
     app.include_router(plain_routes(Workspaces(store, chats), models))
     app.include_router(api_router(models, Gate(store)))
+    validity = Validity(Guard(app, Accounts(store).who))
     with closing(socket.socket()) as listener:
         listener.bind(("127.0.0.1", 0))
-        server = uvicorn.Server(
-            uvicorn.Config(Guard(app, Accounts(store).who), log_level="critical", timeout_graceful_shutdown=1)
-        )
+        server = uvicorn.Server(uvicorn.Config(validity, log_level="critical", timeout_graceful_shutdown=1))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
         deadline = monotonic() + LIMIT_SECONDS
@@ -59,6 +62,7 @@ def api_server(store: Store, backend: Backend, gate: threading.Event | None = No
             thread.join()
             chats.close()
             models.close()
+    assert validity.wrong == []
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,26 +17,9 @@ from langchain_core.messages import AIMessageChunk
 from langchain_openai import ChatOpenAI
 from pydantic import BaseModel, Field, SecretStr
 
-from app.store import Store
-from engine import Engine, Run, Sampling
-from engine.tools import Tools
-from tests.app.api.conftest import api_server
-from tests.engine.tool_templates import HERMES
-from tests.tiny import write_tiny_llama
+from tests.app.api.caller import DOES, MODEL, caller_server, run_openai_client
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::PendingDeprecationWarning")
-MODEL = "tiny.gguf"
-
-
-class Caller(Engine):
-    """A random model that calls a tool when it is asked something, and answers when it has the result."""
-
-    def chat(self, messages: Sequence[Mapping[str, Any]], sampling: Sampling | None = None, **more: Any) -> Run:
-        tools: Tools | None = more.get("tools")
-        if tools is not None:
-            asked = messages[-1]["role"] == "user"
-            more["tools"] = replace(tools, required=True, several=False) if asked else None
-        return super().chat(messages, sampling, **more)
 
 
 class Fire(BaseModel):
@@ -54,14 +36,12 @@ def light(place: Literal["forest", "beach"]) -> str:
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    folder = tmp_path_factory.mktemp("clients")
-    path = write_tiny_llama(folder / MODEL, context=2048, layers=1, chat_template=HERMES)
-    with (
-        Caller.load(path, kernels="torch") as engine,
-        Store.open(folder / "home") as store,
-        api_server(store, engine) as address,
-    ):
+    with caller_server(tmp_path_factory.mktemp("clients")) as address:
         yield address
+
+
+def test_openai_python(address: str) -> None:
+    assert run_openai_client(sys.executable, address)[:-1] == DOES
 
 
 def langchain(address: str, **more: Any) -> ChatOpenAI:

@@ -122,7 +122,7 @@ def test_beyond_this_computer_a_key_is_needed_from_the_start(store: Store) -> No
 
 def test_keys_on_the_command_line(tmp_path: Path) -> None:
     home = ("--home", tmp_path)
-    made = fireside("key", "add", "My editor", *home)
+    made = fireside("key", "add", "My editor", "--keep", *home)
     assert made.returncode == 0
     key = made.stdout.strip()
     assert_refused(fireside("key", "add", "My editor", *home), 1, "My editor", "already")
@@ -130,6 +130,7 @@ def test_keys_on_the_command_line(tmp_path: Path) -> None:
     shown = fireside("key", "list", *home).stdout
     assert shown.startswith(f"My editor: {key[:7]}…, made ")
     assert "revoked" in shown
+    assert "keeps its chats" in shown
     assert key not in shown
     with Store.open(tmp_path) as store:
         assert not store.keys.good(key)

@@ -218,3 +218,14 @@ def test_a_scripted_model_has_no_tools(tmp_path: Path) -> None:
     with Store.open(tmp_path / "home") as store, api_server(store, ScriptedBackend()) as address:
         response = httpx.post(f"{address}/v1/chat/completions", json={"messages": ASKED, "tools": TOOLS})
         assert response.json()["error"]["param"] == "tools"
+
+
+def test_probabilities_come_from_elsewhere_too(client: openai.OpenAI) -> None:
+    for top in (openai.omit, 2):
+        answer = ask(client, tools=openai.omit, max_tokens=10, logprobs=True, top_logprobs=top)
+        assert answer.choices[0].logprobs is not None
+        told = answer.choices[0].logprobs.content
+        assert told
+        assert answer.usage is not None
+        assert 0 <= answer.usage.completion_tokens - len(told) <= 1
+        assert {len(entry.top_logprobs) for entry in told} == {2 if top == 2 else 0}
