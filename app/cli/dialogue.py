@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import threading
+import sys
 from collections.abc import Callable
 from typing import Any, TextIO
 
-from app.cli.terminal import harmless, noted_interrupt
+from app.cli.terminal import harmless
 from app.errors import AppError
 from app.talk import Talk
 from engine import EngineError, Sampling
@@ -37,8 +37,8 @@ class Dialogue:
         talk: Talk,
         lines: Callable[[str], str],
         *,
-        out: TextIO,
-        aside: TextIO,
+        out: TextIO = sys.stdout,
+        aside: TextIO = sys.stderr,
         settings: dict[str, Any] | None = None,
         system_prompt: str = "",
         conversation_id: str | None = None,
@@ -97,24 +97,24 @@ class Dialogue:
         return whole.strip()
 
     def _ask(self, text: str) -> None:
-        if here := self.conversation_id:
-            self._answer(lambda: self._talk.send(here, text, None, ""))
+        if self.conversation_id is None:
+            self._show(*self._talk.send(None, text, self._settings, self._system_prompt))
         else:
-            self._answer(lambda: self._talk.send(None, text, self._settings, self._system_prompt))
+            self._show(*self._talk.send(self.conversation_id, text, None, ""))
 
-    def _answer(self, begin: Callable[[], tuple[str, str]]) -> None:
-        """Begin an answer and follow it to its end; Ctrl-C has it stop."""
-        with noted_interrupt() as interrupted:
-            self.conversation_id, message_id = begin()
-            self._follow(self.conversation_id, message_id, interrupted)
-
-    def _follow(self, conversation_id: str, message_id: str, interrupted: threading.Event) -> None:
+    def _show(self, conversation_id: str, message_id: str) -> None:
+        """Follow an answer to its end; Ctrl-C has it stop, and once more leaves it alone."""
+        self.conversation_id = conversation_id
         position, stopped, waiting, thought, told = 0, False, "", False, {}
         while not told.get("done"):
-            if interrupted.is_set() and not stopped:
+            try:
+                told = self._talk.read(message_id, position)
+            except KeyboardInterrupt:
+                if stopped:
+                    raise
                 stopped = True
                 self._talk.stop(conversation_id)
-            told = self._talk.read(message_id, position)
+                continue
             position = told["position"]
             if told["message"] and told["message"] != waiting:
                 waiting = told["message"]
@@ -162,7 +162,7 @@ class Dialogue:
         if self.conversation_id is None:
             self._say("Nothing was asked yet.")
         else:
-            self._answer(lambda: self._talk.again(str(self.conversation_id)))
+            self._show(*self._talk.again(self.conversation_id))
 
     def _set(self, rest: str) -> None:
         name, _, value = rest.partition(" ")
