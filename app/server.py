@@ -81,6 +81,8 @@ def build_app(
     models = library.models
     app = FastAPI(title="Fireside", docs_url=None, redoc_url=None, openapi_url=None)
     workspaces = Workspaces(store, chats)
+    # First, as most requests are for these.
+    mount_assets(app)
     app.include_router(stream_route(workspaces))
     app.include_router(changes_route(workspaces, changes))
     app.include_router(list_routes(workspaces))
@@ -95,7 +97,6 @@ def build_app(
     app.include_router(inside_routes(workspaces.of, models))
     app.include_router(import_route(workspaces))
     app.include_router(export_routes(workspaces))
-    mount_assets(app)
     mount_page(app, build_page(workspaces, library))
     page = LanguageOfRequest(EarlyHead(app, head()))
     return Guard(page, accounts.who, {*LOOPBACK_NAMES, *names}, addresses=beyond_loopback)

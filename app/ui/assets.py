@@ -1,17 +1,26 @@
-"""The browser's files: one address for each version of their content, so that they can be cached for good."""
+"""The browser's files: one address for each version of their content, so that they can be cached for good.
+
+A page asks for many files as it opens, and is not drawn before they are there. So our style sheets are one file and our
+modules another, what Gradio begins with is announced at once, and files are answered from memory.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import mimetypes
+import re
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from fastapi import FastAPI
-from starlette.responses import Response
-from starlette.staticfiles import StaticFiles
+from gradio.routes import BUILD_PATH_LIB
+from starlette.responses import PlainTextResponse, Response
+from starlette.types import Receive, Scope, Send
+
+from app.ui.bundle import bundle
 
 ASSETS = Path(__file__).parent / "assets"
+GRADIO_ASSETS = Path(BUILD_PATH_LIB)
 STYLES = (
     "tokens",
     "gradio",
@@ -33,14 +42,37 @@ STYLES = (
     "inside",
     "elsewhere",
 )
+# Ours as one file, which runs as if it were main.js.
+STYLE, SCRIPT = "css/page.css", "js/page.js"
 CACHE = "public, max-age=31536000, immutable"
 
 
-class _Cached(StaticFiles):
-    def file_response(self, *args: Any, **kwargs: Any) -> Response:
-        response = super().file_response(*args, **kwargs)
-        response.headers["Cache-Control"] = CACHE
-        return response
+class CachedFiles:
+    """ASGI application that answers with the files of a folder, kept in memory; they never change while it runs."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder.resolve()
+        self._files: dict[str, Response] = {}
+
+    def add(self, path: str, text: str) -> None:
+        """Answer with a text that is in no file."""
+        self._files[path] = self._response(path, text.encode())
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path = scope["path"].removeprefix(scope.get("root_path", "")).lstrip("/")
+        response = self._files.get(path)
+        if response is None:
+            file = (self._folder / path).resolve()
+            if not file.is_file() or not file.is_relative_to(self._folder):
+                await PlainTextResponse("There is nothing at this address.\n", 404)(scope, receive, send)
+                return
+            response = self._files[path] = self._response(path, file.read_bytes())
+        await response(scope, receive, send)
+
+    @staticmethod
+    def _response(path: str, body: bytes) -> Response:
+        kind = "text/javascript" if path.endswith(".js") else mimetypes.guess_type(path)[0]
+        return Response(body, media_type=kind or "application/octet-stream", headers={"Cache-Control": CACHE})
 
 
 @cache
@@ -54,20 +86,35 @@ def address() -> str:
 
 
 def mount_assets(app: FastAPI) -> None:
-    """Serve the files; must come before Gradio is mounted at "/"."""
-    app.mount(address(), _Cached(directory=ASSETS), name="assets-of-fireside")
+    """Serve the files, and Gradio's; must come before Gradio is mounted at "/"."""
+    files = CachedFiles(ASSETS)
+    files.add(SCRIPT, bundle(ASSETS, "js/main.js"))
+    files.add(STYLE, "\n".join((ASSETS / "css" / f"{name}.css").read_text("utf-8") for name in STYLES))
+    app.mount(address(), files, name="assets-of-fireside")
+    app.mount("/assets", CachedFiles(GRADIO_ASSETS), name="assets-of-gradio")
+
+
+def gradio_modules() -> list[str]:
+    """The modules that Gradio's page begins with and those which these name as their own; none where it is built
+    otherwise."""
+    page = (GRADIO_ASSETS.parent / "index.html").read_text("utf-8")
+    found = re.findall(r'src="\./assets/([\w-]+\.js)"', page)
+    for name in found[:1]:
+        listed = re.search(r"m\.f=\[([^\]]*)\]", (GRADIO_ASSETS / name).read_text("utf-8"))
+        found += re.findall(r"\./([\w-]+\.js)", listed[1]) if listed else []
+    return found
 
 
 @cache
 def head() -> str:
     """What goes right after `<head>`: it must run before Gradio starts, or the page would flash."""
     base = address()
-    styles = "".join(f'<link rel="stylesheet" href="{base}/css/{name}.css">' for name in STYLES)
     early = (ASSETS / "js" / "early.js").read_text(encoding="utf-8")
+    preloads = "".join(f'<link rel="modulepreload" href="/assets/{name}">' for name in gradio_modules())
     return (
-        f"<script>{early}</script>{styles}"
+        f'<script>{early}</script><link rel="stylesheet" href="{base}/{STYLE}">'
         f'<link rel="icon" type="image/svg+xml" href="{base}/favicon.svg">'
         f'<link rel="apple-touch-icon" href="{base}/icon-192.png">'
         f'<link rel="manifest" href="{base}/manifest.webmanifest">'
-        f'<script type="module" src="{base}/js/main.js"></script>'
+        f'{preloads}<script type="module" async src="{base}/{SCRIPT}"></script>'
     )

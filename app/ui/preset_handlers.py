@@ -81,8 +81,12 @@ class PresetHandlers:
 
     @refusable(outputs=13, notice=0)
     def save(self, event: gr.EventData, conversation_id: str, *form: Any) -> list[Any]:
-        """Save the drawer's settings under a name; `shown`."""
-        preset = self.store.presets.save(text_of(event, "name"), self.read(*form).settings)
+        """Save the drawer's settings under a name: the chosen preset's own, or one that is free; `shown`."""
+        name, read = " ".join(text_of(event, "name").split()), self.read(*form)
+        for holder in self.store.presets.list():
+            if holder.name.lower() == name.lower() and not holder.builtin and holder.id != read.preset_id:
+                raise StoreError(f"there is a preset {holder.name} already: choose another name")
+        preset = self.store.presets.save(name, read.settings)
         return [self._done(t("Saved the preset {name}.", name=preset.name)), *self._use(conversation_id, preset.id)]
 
     @refusable(outputs=13, notice=0)

@@ -111,17 +111,21 @@ export function notice(text, { kind = "done", action = null, label = "", seconds
   return close;
 }
 
-/** Ask for a line of text in a dialog; the text, or null. With `empty`, nothing is an answer too. */
-export function askName(title, action, { label = t("Name"), value = "", maxlength = 80, empty = false } = {}) {
+/** Ask for a line of text in a dialog; the text, or null. With `empty`, nothing is an answer too. refuse(text): why it
+ *  cannot be taken, "" if it can; that is said where it is typed. */
+export function askName(title, action, options = {}) {
+  const { label = t("Name"), value = "", maxlength = 80, empty = false, refuse = () => "" } = options;
   return new Promise((resolve) => {
     const input = h("input.fs-input", { type: "text", maxlength, "aria-label": label, placeholder: label });
     input.value = value;
     const cancel = h("button.fs-button", { type: "button", onclick: () => dialog.close() }, t("Cancel"));
+    const refusal = h("p.fs-refusal", { role: "alert", hidden: true });
     const form = h(
       "form",
       { method: "dialog" },
       h("h3", {}, title),
       input,
+      refusal,
       h("div.fs-dialog-row", {}, cancel, h("button.fs-button.fs-primary", { type: "submit" }, action)),
     );
     const dialog = h("dialog.fs-dialog", { "aria-label": title }, form);
@@ -131,8 +135,13 @@ export function askName(title, action, { label = t("Name"), value = "", maxlengt
       resolve(dialog.dataset.sent && (name || empty) ? name : null);
       dialog.remove();
     });
-    form.addEventListener("submit", () => {
-      dialog.dataset.sent = "yes";
+    input.addEventListener("input", () => (refusal.hidden = true));
+    form.addEventListener("submit", (event) => {
+      const why = refuse(input.value.trim());
+      refusal.textContent = why;
+      refusal.hidden = !why;
+      if (why) event.preventDefault();
+      else dialog.dataset.sent = "yes";
     });
     document.body.append(dialog);
     dialog.showModal();

@@ -11,7 +11,7 @@ const MAX_BYTES = 256 * 1024;
 const SOURCES = { model: t("advised by the model"), default: "" };
 
 let layers = null;
-let undo, reset, ignored;
+let undo, reset, save, ignored;
 
 /** The model is loaded now, and what it advises is known. */
 export const modelReady = () => send("presets", "model_ready");
@@ -30,19 +30,27 @@ export function mountPresets(element) {
     disabled: true,
   });
   ignored = h("ul.fs-ignored", { hidden: true, "aria-label": t("Advice of the model that cannot be followed") });
-  element.append(h("button.fs-button", { type: "button", onclick: save }, t("Save as…")), reset, undo, more, ignored);
+  save = h("button.fs-button", { type: "button", hidden: true, onclick: () => send("presets", "save", layers.preset) }, t("Save"));
+  save.title = t("Keep the changed settings in this preset");
+  element.append(save, h("button.fs-button", { type: "button", onclick: saveAs }, t("Save as…")), reset, undo, more, ignored);
   // Gradio tells of a value only after the server has it; what is shown must be true at once.
   document.getElementById("fs-drawer").addEventListener("input", () => setTimeout(mark));
   new MutationObserver(mark).observe(document.getElementById("fs-drawer"), { childList: true, subtree: true });
 }
 
-async function save() {
-  const name = await askName(t("Save these settings as"), t("Save"));
+/** Why a preset cannot have a name: another has it. */
+function taken(name) {
+  const holder = presets().find((each) => each.name.toLowerCase() === name.toLowerCase() && each.id !== layers.preset.id);
+  return holder ? t("There is a preset {name} already: choose another name.", holder) : "";
+}
+
+async function saveAs() {
+  const name = await askName(t("Save these settings as"), t("Save"), { refuse: taken });
   if (name) send("presets", "save", { name });
 }
 
 async function rename() {
-  const name = await askName(t("Rename the preset"), t("Rename"), { value: layers.preset.name });
+  const name = await askName(t("Rename the preset"), t("Rename"), { value: layers.preset.name, refuse: taken });
   if (name && name !== layers.preset.name) send("presets", "rename", { name });
 }
 
@@ -91,6 +99,10 @@ function mark() {
     control.classList.toggle("fs-own", changed);
   });
   reset.disabled = own === 0;
+  save.hidden = own === 0 || layers.preset.builtin;
+  const preset = document.querySelector("#fs-preset [data-testid=block-info]");
+  if (preset) preset.dataset.source = own ? t("changed") : "";
+  document.getElementById("fs-preset")?.classList.toggle("fs-own", own > 0);
 }
 
 function show(message) {

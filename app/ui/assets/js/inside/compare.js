@@ -1,11 +1,11 @@
 // One question, several answers side by side: with two to four presets, or a sweep of temperatures or seeds.
 
+import { send } from "../bridge.js";
 import { h, icon } from "../dom.js";
 import { number, t } from "../i18n.js";
 import { MarkdownView } from "../growing.js";
 import { presets } from "../presets.js";
 import { follow } from "../stream.js";
-import { open as openConversation } from "../transcript.js";
 import { closeView, openView, registerView } from "../view.js";
 import { percent } from "./scales.js";
 import { get, post } from "./service.js";
@@ -256,7 +256,7 @@ class Comparison {
     try {
       await post(`pick/${message}`);
       closeView();
-      openConversation(this.conversation);
+      send("transcript", "open", { id: this.conversation });
     } catch (error) {
       this.refuse(error);
     }
