@@ -6,7 +6,7 @@ INSTALL := $(BIN)/python -m pip install --disable-pip-version-check -c constrain
 SPEC := pyproject.toml constraints.txt
 CONFORMANCE := .venv-conformance
 
-.PHONY: run test lint format bench quality soak conformance clean
+.PHONY: run test lint format bench quality screenshots soak conformance clean
 .DELETE_ON_ERROR:
 
 run: $(VENV)/.app  ## start Fireside; the first start fetches the model
@@ -29,6 +29,9 @@ bench: $(VENV)/.bench  ## measure; ARGS goes to the benchmark
 
 quality: $(VENV)/.bench  ## measure how exactly the default model is computed, beside llama.cpp
 	@$(BIN)/python -m benchmarks.quality $(ARGS)
+
+screenshots: $(VENV)/.test  ## pictures of the page with the default model, into docs/pictures
+	@$(BIN)/python -m benchmarks.screenshots
 
 soak: $(VENV)/.test  ## the tests that take minutes
 	@$(BIN)/python -m pytest -m slow $(ARGS)

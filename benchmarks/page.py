@@ -29,13 +29,28 @@ from app.backend import Backend, Message
 from app.fake import ScriptedBackend
 from app.listener import listen
 from app.server import serve
+from benchmarks.history import Size, build
 
 RESULTS = Path(__file__).with_name("RESULTS-page.md")
 TOKENS, RATE, HISTORY, ROUNDS = 500, 200.0, 200, 5
+MANY = Size(messages=20_000, conversations=5_000, longest=200)
+PASTED = 1_000_000
 SENTENCE = "A **cache** keeps the keys and values of `every` earlier token, so that each new one needs only one row. "
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
 # Bounds of the page's own requirements: ratio to the ideal time, then milliseconds.
 BOUNDS = {"stream": 1.1, "delay": 100.0, "ready": 1500.0, "stop": 150.0}
+TOLD = {
+    "stream": f"{TOKENS} tokens at {RATE:g} a second, {HISTORY} messages: from Enter to the end, by the ideal time",
+    "delay": "longest interaction delay while it streams, ms",
+    "frame": "longest frame while it streams, ms",
+    "ready": "page ready after the server is up, in a new browser, ms",
+    "again": "the same of the next page, also in a new browser, ms",
+    "stop": "Stop to finished message, ms",
+    "paste": "paste of 1 MB to the frame that shows it, ms",
+    "listed": f"page ready with {MANY.conversations:,} chats, ms",
+    "opened": "one of them opened, ms",
+    "searched": "all of them searched as one types, ms",
+}
 WATCH = """() => {
   window.measured = { delays: [], frames: [], enter: 0, first: 0, end: 0, stop: 0, stopped: 0 };
   new PerformanceObserver((list) => {
@@ -111,12 +126,15 @@ def seed(home: Path) -> None:
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
 
 
-def start(home: Path) -> tuple[subprocess.Popen[bytes], str]:
-    """The server, as soon as it answers; its address."""
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    process = subprocess.Popen([sys.executable, "-m", "benchmarks.page", "--serve", str(home), str(port)])
+        return probe.getsockname()[1]
+
+
+def start(command: Sequence[str], port: int) -> tuple[subprocess.Popen[bytes], str]:
+    """A server that listens on a port, as soon as it answers; its address."""
+    process = subprocess.Popen([sys.executable, *command])
     url = f"http://127.0.0.1:{port}"
     for _ in range(6_000):
         try:
@@ -181,40 +199,96 @@ def stop_ms(browser: Browser, url: str) -> float:
     return measured["end"] - measured["stop"]
 
 
+def paste_ms(browser: Browser, url: str) -> float:
+    """From a paste of a megabyte to the frame that shows it."""
+    page = open_history(browser, url)
+    taken = page.get_by_role("textbox", name="Message", exact=True).evaluate(
+        """async (box, size) => {
+          const data = new DataTransfer();
+          data.setData("text/plain", "a line of many words\\n".repeat(size / 21));
+          const begun = performance.now();
+          box.dispatchEvent(new ClipboardEvent("paste", { clipboardData: data, bubbles: true, cancelable: true }));
+          await new Promise((done) => requestAnimationFrame(() => setTimeout(done)));
+          return performance.now() - begun;
+        }""",
+        PASTED,
+    )
+    page.context.close()
+    return taken
+
+
+def long_list(browser: Browser, url: str) -> dict[str, float]:
+    """With thousands of chats: the page with its list, a search as it is typed, a chat opened."""
+    page = browser.new_context(viewport={"width": 1440, "height": 900}).new_page()
+    begun = time.perf_counter()
+    page.goto(url, wait_until="commit")
+    page.wait_for_selector("#fs-composer .fs-attach")
+    page.wait_for_selector(".fs-entry a")
+    listed = (time.perf_counter() - begun) * 1000
+    page.wait_for_load_state("networkidle")
+    until = """async ([act, shown]) => {
+      const seen = () => document.querySelector(shown);
+      const begun = performance.now();
+      if (act.search) {
+        const box = document.querySelector("#fs-side input[type=search]");
+        box.value = act.search;
+        box.dispatchEvent(new Event("input", { bubbles: true }));
+      } else document.querySelectorAll(".fs-entry a")[act.open].click();
+      while (!seen()) await new Promise(requestAnimationFrame);
+      return performance.now() - begun;
+    }"""
+    opened = page.evaluate(until, [{"open": 7}, ".fs-log > article"])
+    searched = page.evaluate(until, [{"search": "garden"}, ".fs-hit"])
+    page.context.close()
+    return {"listed": listed, "opened": opened, "searched": searched}
+
+
+def with_server(home: Path, act: Callable[[str], None]) -> None:
+    """Do something at a server of its own."""
+    port = free_port()
+    process, url = start(["-m", "benchmarks.page", "--serve", str(home), str(port)], port)
+    try:
+        act(url)
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
 def measure(rounds: int) -> dict[str, list[float]]:
     """Each figure, a number a round."""
-    found: dict[str, list[float]] = {name: [] for name in ("stream", "delay", "frame", "ready", "stop")}
+    found: dict[str, list[float]] = {name: [] for name in TOLD}
     executable = shutil.which("chromium") or shutil.which("chromium-browser")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=executable, args=FLAGS)
+
+        def short(url: str) -> None:
+            found["ready"].append(ready_ms(browser, url))
+            found["again"].append(ready_ms(browser, url))
+            for name, value in stream(browser, url).items():
+                found[name].append(value)
+            found["stop"].append(stop_ms(browser, url))
+            found["paste"].append(paste_ms(browser, url))
+
+        def long(url: str) -> None:
+            for _ in range(rounds):
+                for name, value in long_list(browser, url).items():
+                    found[name].append(value)
+
         for _ in range(rounds):
             with tempfile.TemporaryDirectory() as folder:
-                home = Path(folder)
-                seed(home)
-                process, url = start(home)
-                try:
-                    found["ready"].append(ready_ms(browser, url))
-                    for name, value in stream(browser, url).items():
-                        found[name].append(value)
-                    found["stop"].append(stop_ms(browser, url))
-                finally:
-                    process.terminate()
-                    process.wait(20)
+                seed(Path(folder))
+                with_server(Path(folder), short)
+        with tempfile.TemporaryDirectory() as folder:
+            build(Path(folder) / "data", MANY)
+            with_server(Path(folder), long)
         browser.close()
     return found
 
 
 def report(found: dict[str, list[float]], rounds: int, load: float) -> str:
     """The page of results."""
-    told = {
-        "stream": f"{TOKENS} tokens at {RATE:g} a second, {HISTORY} messages: from Enter to the end, by the ideal time",
-        "delay": "longest interaction delay while it streams, ms",
-        "frame": "longest frame while it streams, ms",
-        "ready": "page ready after the server is up, ms",
-        "stop": "Stop to finished message, ms",
-    }
     lines = ["# The page's speed", "", "| | median | worst | at most |", "| --- | ---: | ---: | ---: |"]
-    for name, words in told.items():
+    for name, words in TOLD.items():
         values, bound = found[name], BOUNDS.get(name)
         median = statistics.median(values)
         mark = " **above**" if bound is not None and median > bound else ""

@@ -123,6 +123,10 @@ def conversation_view(conversation: Conversation, tags: Sequence[str] = ()) -> d
 
 
 def sentence(text: str) -> str:
-    """An error's one line, as it stands alone on the page, in the language of the request."""
+    """An error's one line, as it stands alone on the page, in the language of the request.
+
+    It begins with a capital letter, unless it begins with a name of a file or a model.
+    """
     text = told(text)
-    return text[:1].upper() + text[1:]
+    first = text.partition(" ")[0].rstrip(",:;")
+    return text[:1].upper() + text[1:] if first.isalpha() else text

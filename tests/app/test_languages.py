@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from app.ui.language import SIMPLIFIED_CHINESE, current, language_of, t, told
+from app.ui.views import sentence
 from app.ui.zh import CHINESE, drawer
 
 UI = Path(__file__).parents[2] / "app" / "ui"
@@ -131,3 +132,10 @@ def test_sentences_of_other_rooms_are_recognized() -> None:
         assert told("x" * 1_000_000) == "x" * 1_000_000
     finally:
         current.reset(token)
+
+
+def test_a_sentence_does_not_change_the_name_it_begins_with() -> None:
+    assert sentence("the disk is full") == "The disk is full"
+    assert sentence("tiny.gguf is ready") == "tiny.gguf is ready"
+    assert sentence("smollm2-135m-instruct: not found") == "smollm2-135m-instruct: not found"
+    assert sentence("") == ""

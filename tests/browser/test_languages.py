@@ -22,7 +22,7 @@ SAME = {
         "ShareGPT",
         "llama.cpp",
         "scripted",
-        "Scripted.gguf",
+        "scripted.gguf",
         *("ChatGPT", "Claude", "Open", "WebUI", "LM", "Studio", "text-generation-webui", "SillyTavern", "zip"),
         "English",
         "Top-k",
