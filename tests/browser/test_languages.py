@@ -22,7 +22,6 @@ SAME = {
         "ShareGPT",
         "llama.cpp",
         "scripted",
-        "scripted.gguf",
         *("ChatGPT", "Claude", "Open", "WebUI", "LM", "Studio", "text-generation-webui", "SillyTavern", "zip"),
         "English",
         "Top-k",
