@@ -85,7 +85,7 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     """Debian's Chromium; without one, tests are skipped, or fail where FIRESIDE_REQUIRE_BROWSER=1."""
     executable = shutil.which("chromium") or shutil.which("chromium-browser")
