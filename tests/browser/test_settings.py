@@ -92,6 +92,27 @@ def test_what_is_typed_out_of_a_sliders_range_is_told_there(shared: Server, open
     expect(answers(page)).to_have_text(re.compile("kept meanwhile"))
 
 
+def test_the_last_seed_is_kept_by_a_click(shared: Server, open_page: Open) -> None:
+    page = open_page(shared.url)
+    open_drawer(page)
+    ask(page, "once")
+    wait_answered(page)
+    seed = page.get_by_role("textbox", name=re.compile("^Seed"))
+    expect(seed).to_have_value("-1")
+    keep = page.get_by_role("button", name=re.compile(r"^Keep the last: \d+"))
+    kept = keep.inner_text().removeprefix("Keep the last: ")
+    keep.click()
+    expect(seed).to_have_value(kept)
+    page.get_by_role("button", name="Regenerate").click()
+    expect(page.get_by_text("2/2")).to_be_visible()
+    wait_answered(page)
+    page.get_by_role("button", name=re.compile(r"^\d+ tokens")).click()
+    expect(page.get_by_role("dialog", name="This answer")).to_contain_text(kept)
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Take a new one each time").click()
+    expect(seed).to_have_value("-1")
+
+
 def test_a_bad_seed_is_refused_and_the_message_kept(shared: Server, open_page: Open) -> None:
     page = open_page(shared.url)
     open_drawer(page)

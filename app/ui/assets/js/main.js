@@ -12,6 +12,7 @@ import { openModels, whenSettingsWanted } from "./models.js";
 import { startPanel, syncPanel } from "./panel.js";
 import { notice } from "./popup.js";
 import { modelReady, mountPresets } from "./presets.js";
+import { offerSeed, startSeed } from "./seed.js";
 import { whenModelsChange } from "./shelf.js";
 import {
   addressed,
@@ -29,6 +30,7 @@ import { lookAgain, mountTopbar, whenBack, whenReady } from "./topbar.js";
 import {
   editLast,
   jump,
+  lastSeed,
   messageOf,
   mountTranscript,
   open,
@@ -94,6 +96,8 @@ function mount(part) {
     startShell({ create, open: visit });
     startInside();
     startElsewhere();
+    startSeed();
+    offerSeed(lastSeed());
     if (opened) syncPanel();
   };
 }
@@ -149,6 +153,7 @@ followChanges(refresh);
 whenSent(messageSent);
 whenSettled((...latest) => {
   settled = latest;
+  offerSeed(lastSeed());
   if (mounted === PARTS.length) conversationSettled(...latest);
 });
 receive("any", { notice: ({ text, kind }) => notice(text, { kind }) });

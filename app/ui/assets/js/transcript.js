@@ -87,6 +87,9 @@ export function mountTranscript(element) {
   element.append(scroller, down, polite);
 }
 
+/** The seed of the last answer that has one, or null. */
+export const lastSeed = () => rows.findLast((row) => row.message.figures?.seed)?.message.figures.seed ?? null;
+
 const lastStatus = () => rows.at(-1)?.message.status ?? null;
 const nearBottom = () => scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight < NEAR_BOTTOM;
 const toBottom = (behavior) => scroller.scrollTo({ top: scroller.scrollHeight, behavior });

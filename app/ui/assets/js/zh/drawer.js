@@ -16,6 +16,8 @@ export const CHINESE = {
   "Keep the changed settings in this preset": "将更改后的设置存入此预设",
   "There is a preset {name} already: choose another name.": "已有名为“{name}”的预设：请换一个名称。",
   "changed": "已更改",
+  "Keep the last: {seed}": "沿用上次的种子：{seed}",
+  "Take a new one each time": "每次使用新的种子",
   "This goes from {least} to {most}: {taken} is taken.": "取值范围为 {least} 到 {most}：将采用 {taken}。",
   "Save these settings as": "将这些设置保存为",
   "Set everything back to the preset": "全部恢复为预设的值",
