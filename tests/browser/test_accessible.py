@@ -57,7 +57,7 @@ def test_axe_finds_nothing_serious(shared: Server, open_page: Open) -> None:
     page.get_by_title("Figures of this answer").click()
     tabs = page.get_by_role("dialog", name="This answer").get_by_role("tab")
     for name in tabs.all_inner_texts():
-        tabs.get_by_text(name, exact=True).click()
+        page.get_by_role("tab", name=name, exact=True).click()
         expect(page.get_by_role("tab", name=name, selected=True)).to_be_visible()
         found += violations(page, f"{name} of a message", dark=True)
     page.get_by_role("button", name="Close panel").click()
