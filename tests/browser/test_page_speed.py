@@ -50,9 +50,9 @@ def test_tokens_arrive_below_a_long_history_as_fast_as_they_are_made(browser: Br
     def ratio() -> float:
         measured = speed.stream(browser, url)
         delays.append(measured["delay"])
-        return measured["stream"]
+        return measured["flow"]
 
-    assert best(ratio, speed.BOUNDS["stream"]) <= speed.BOUNDS["stream"]
+    assert best(ratio, speed.BOUNDS["flow"]) <= speed.BOUNDS["flow"]
     assert min(delays) <= speed.BOUNDS["delay"] * LOADED
 
 
