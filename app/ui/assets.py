@@ -42,6 +42,8 @@ STYLES = (
     "inside",
     "elsewhere",
 )
+# The components of Gradio that our page is made of.
+KINDS = ("html", "row", "column", "form", "textbox", "dropdown", "slider")
 # Ours as one file, which runs as if it were main.js.
 STYLE, SCRIPT = "css/page.css", "js/page.js"
 CACHE = "public, max-age=31536000, immutable"
@@ -94,15 +96,42 @@ def mount_assets(app: FastAPI) -> None:
     app.mount("/assets", CachedFiles(GRADIO_ASSETS), name="assets-of-gradio")
 
 
-def gradio_modules() -> list[str]:
-    """The modules that Gradio's page begins with and those which these name as their own; none where it is built
-    otherwise."""
+def gradio_files() -> list[str]:
+    """The files with which Gradio draws our page, as far as they can be told from its modules.
+
+    Each is announced by the one before only when that has run. Vite, which builds them, lists in each module what its
+    later imports need, and refers to that by number. Where they are built otherwise, there are fewer or none.
+    """
     page = (GRADIO_ASSETS.parent / "index.html").read_text("utf-8")
-    found = re.findall(r'src="\./assets/([\w-]+\.js)"', page)
-    for name in found[:1]:
-        listed = re.search(r"m\.f=\[([^\]]*)\]", (GRADIO_ASSETS / name).read_text("utf-8"))
-        found += re.findall(r"\./([\w-]+\.js)", listed[1]) if listed else []
-    return found
+    begins = re.findall(r'src="\./assets/([\w-]+\.js)"', page)[:1]
+    found = dict.fromkeys(begins)
+    for name in begins:
+        found |= dict.fromkeys(_listed(name))
+    for name in [*found]:
+        if name.startswith("Index-") and name.endswith(".js"):
+            found |= dict.fromkeys(_later(name, r"/Blocks-"))
+        if name.startswith("core-") and name.endswith(".js"):
+            for kind in KINDS:
+                found |= dict.fromkeys(_later(name, rf"\b{kind}:\{{[^{{}}]*component:"))
+    return list(found)
+
+
+def _listed(name: str) -> list[str]:
+    listed = re.search(r"m\.f=\[([^\]]*)\]", (GRADIO_ASSETS / name).read_text("utf-8"))
+    return re.findall(r'"(?:\./)?([^"]*)"', listed[1]) if listed else []
+
+
+def _later(name: str, what: str) -> list[str]:
+    """What a module's import of `what` needs."""
+    listed = _listed(name)
+    numbers = re.search(what + r"[^\[]*?__vite__mapDeps\(\[([\d,]+)\]\)", (GRADIO_ASSETS / name).read_text("utf-8"))
+    wanted = [int(number) for number in numbers[1].split(",")] if numbers else []
+    return [listed[number] for number in wanted if number < len(listed)]
+
+
+def _preload(name: str) -> str:
+    kind = 'rel="modulepreload"' if name.endswith(".js") else 'rel="preload" as="style"'
+    return f'<link {kind} href="/assets/{name}">'
 
 
 @cache
@@ -110,7 +139,7 @@ def head() -> str:
     """What goes right after `<head>`: it must run before Gradio starts, or the page would flash."""
     base = address()
     early = (ASSETS / "js" / "early.js").read_text(encoding="utf-8")
-    preloads = "".join(f'<link rel="modulepreload" href="/assets/{name}">' for name in gradio_modules())
+    preloads = "".join(map(_preload, gradio_files()))
     return (
         f'<script>{early}</script><link rel="stylesheet" href="{base}/{STYLE}">'
         f'<link rel="icon" type="image/svg+xml" href="{base}/favicon.svg">'

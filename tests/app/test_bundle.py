@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from app.ui.assets import ASSETS
+from app.ui.assets import ASSETS, GRADIO_ASSETS, gradio_files
 from app.ui.bundle import CannotBundle, bundle
 
 
@@ -50,3 +50,10 @@ def test_no_module_of_the_page_is_left_out() -> None:
     modules = {file.relative_to(ASSETS / "js") for file in (ASSETS / "js").rglob("*.js")} - {Path("early.js")}
     missing = [path for path in modules if "$js_" + re.sub(r"\W", "_", str(path)) not in text]
     assert missing == []
+
+
+def test_what_gradio_draws_the_page_with_is_announced() -> None:
+    """The other half, that the page asks for nothing else, is seen in the browser."""
+    files = gradio_files()
+    assert {name.partition("-")[0] for name in files} >= {"index", "Index", "core", "Blocks", "HTML"}
+    assert all((GRADIO_ASSETS / name).is_file() for name in files)
