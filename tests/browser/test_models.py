@@ -169,28 +169,6 @@ def test_a_download_that_breaks_says_why_and_goes_on(server: Server, hub: ModelH
     assert health(server) == 200
 
 
-def test_a_model_that_will_not_load_is_told_and_the_one_before_can_be_taken_again(
-    server: Server, models: Path, open_page: Open
-) -> None:
-    page = open_page(server.url)
-    message_box(page).fill("a draft that stays")
-    write_tiny_llama(models / "damaged.gguf", seed=9, context=4096)
-    use = card(page, "damaged.gguf").get_by_role("button", name=re.compile("^Use"))
-    expect(use).to_be_visible(timeout=LONG_MS)
-    # It was whole when the list was made.
-    (models / "damaged.gguf").write_bytes(b"GGUF, but no more")
-    use.click()
-    told = page.get_by_role("alert").filter(has_text="damaged.gguf")
-    expect(told.first).to_be_visible(timeout=LONG_MS)
-    expect(message_box(page)).to_have_value("a draft that stays")
-    (models / "damaged.gguf").unlink()
-    card(page, "first.gguf").get_by_role("button", name=re.compile("^Use")).click()
-    loaded(page, "first.gguf")
-    page.keyboard.press("Escape")
-    message_box(page).press("Enter")
-    wait_answered(page)
-
-
 @pytest.mark.slow
 def test_the_choice_holds_over_a_restart(tmp_path: Path, models: Path, hub: ModelHub, open_page: Open) -> None:
     with serving(tmp_path, models, options=("--model", "first.gguf")) as server:
