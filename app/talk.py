@@ -11,7 +11,7 @@ from app.store import Store
 from app.workspace import Workspace, Workspaces
 
 # How long `read` waits for more, and how many chats `chats` tells of.
-WAIT_SECONDS = 1.0
+WAIT_SECONDS = 0.25
 LATEST = 20
 
 

@@ -160,14 +160,15 @@ def _stream(run: BackendRun, out: TextIO | None, aside: TextIO) -> Spoken:
     """Write the answer as it comes, and a reasoning model's thoughts aside. Ctrl-C keeps what was said whole."""
     spoken = Spoken()
     dim, plain = ("\x1b[2m", "\x1b[0m") if aside.isatty() else ("", "")
-    shown = harmless if out and out.isatty() else str
+    # Only a terminal takes control characters for orders.
+    shown, shown_aside = (harmless if stream and stream.isatty() else str for stream in (out, aside))
     try:
         for step in run:
             spoken.add(step)
             if out is None:
                 continue
             if step.reasoning:
-                aside.write(f"{dim}{harmless(step.reasoning)}{plain}")
+                aside.write(f"{dim}{shown_aside(step.reasoning)}{plain}")
                 aside.flush()
             if step.text and spoken.reasoning and spoken.text == step.text:
                 aside.write("\n\n")

@@ -81,7 +81,15 @@ def chat(
     with _talk(data_folder(home), user, folder, model, engine, load) as talk:
         latest = next((each["id"] for each in talk.chats()), None) if go_on else None
         lines = _lines([each["content"] for each in talk.history(latest) if each["role"] == "user"] if latest else [])
-        dialogue = Dialogue(talk, lines, settings=chosen, system_prompt=system, conversation_id=latest)
+        dialogue = Dialogue(
+            talk,
+            lines,
+            out=sys.stdout,
+            aside=sys.stderr,
+            settings=chosen,
+            system_prompt=system,
+            conversation_id=latest,
+        )
         dialogue.run()
     # A script wants to know; a person was told.
     return int(dialogue.failed and not sys.stdin.isatty())

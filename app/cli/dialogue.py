@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import sys
+import threading
 from collections.abc import Callable
 from typing import Any, TextIO
 
-from app.cli.terminal import harmless
+from app.cli.terminal import harmless, noted_interrupt
 from app.errors import AppError
 from app.talk import Talk
 from engine import EngineError, Sampling
@@ -37,8 +37,8 @@ class Dialogue:
         talk: Talk,
         lines: Callable[[str], str],
         *,
-        out: TextIO = sys.stdout,
-        aside: TextIO = sys.stderr,
+        out: TextIO,
+        aside: TextIO,
         settings: dict[str, Any] | None = None,
         system_prompt: str = "",
         conversation_id: str | None = None,
@@ -97,24 +97,24 @@ class Dialogue:
         return whole.strip()
 
     def _ask(self, text: str) -> None:
-        if self.conversation_id is None:
-            self._show(*self._talk.send(None, text, self._settings, self._system_prompt))
+        if here := self.conversation_id:
+            self._answer(lambda: self._talk.send(here, text, None, ""))
         else:
-            self._show(*self._talk.send(self.conversation_id, text, None, ""))
+            self._answer(lambda: self._talk.send(None, text, self._settings, self._system_prompt))
 
-    def _show(self, conversation_id: str, message_id: str) -> None:
-        """Follow an answer to its end; Ctrl-C has it stop, and once more leaves it alone."""
-        self.conversation_id = conversation_id
+    def _answer(self, begin: Callable[[], tuple[str, str]]) -> None:
+        """Begin an answer and follow it to its end; Ctrl-C has it stop."""
+        with noted_interrupt() as interrupted:
+            self.conversation_id, message_id = begin()
+            self._follow(self.conversation_id, message_id, interrupted)
+
+    def _follow(self, conversation_id: str, message_id: str, interrupted: threading.Event) -> None:
         position, stopped, waiting, thought, told = 0, False, "", False, {}
         while not told.get("done"):
-            try:
-                told = self._talk.read(message_id, position)
-            except KeyboardInterrupt:
-                if stopped:
-                    raise
+            if interrupted.is_set() and not stopped:
                 stopped = True
                 self._talk.stop(conversation_id)
-                continue
+            told = self._talk.read(message_id, position)
             position = told["position"]
             if told["message"] and told["message"] != waiting:
                 waiting = told["message"]
@@ -162,7 +162,7 @@ class Dialogue:
         if self.conversation_id is None:
             self._say("Nothing was asked yet.")
         else:
-            self._show(*self._talk.again(self.conversation_id))
+            self._answer(lambda: self._talk.again(str(self.conversation_id)))
 
     def _set(self, rest: str) -> None:
         name, _, value = rest.partition(" ")

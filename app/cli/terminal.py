@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 import sys
 import threading
 import time
@@ -25,6 +26,26 @@ CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 def harmless(text: str) -> str:
     """What a model or another program said, as a terminal may be given it: without control characters."""
     return CONTROLS.sub("", text)
+
+
+@contextmanager
+def noted_interrupt() -> Iterator[threading.Event]:
+    """Inside the block Ctrl-C sets the event, and raises only when it comes again.
+
+    An exception could come anywhere, and cut a transaction of the store in the middle.
+    """
+    noted = threading.Event()
+
+    def note(number: int, frame: FrameType | None) -> None:
+        if noted.is_set():
+            raise KeyboardInterrupt
+        noted.set()
+
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield noted
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 class DownloadBar:

@@ -187,6 +187,14 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fireside]:
 
 
 def stopped_by_ctrl_c(terminal: Terminal, question: str) -> None:
+    try:
+        _stopped_by_ctrl_c(terminal, question)
+    finally:
+        terminal.process.kill()
+        terminal.process.wait()
+
+
+def _stopped_by_ctrl_c(terminal: Terminal, question: str) -> None:
     terminal.wait_for("> ")
     terminal.type(f"{question}\n")
     # The terminal shows what is typed; the answer comes after it.
