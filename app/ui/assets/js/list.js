@@ -9,6 +9,8 @@ import { isUnread, markRead, markUnread, whenMarked } from "./unread.js";
 
 const DAY_MS = 86_400_000;
 const MOST_IDS = 100;
+// As many as the server sends at once.
+const PAGE = 200;
 
 let list, none, sentinel;
 let actions = {};
@@ -117,7 +119,13 @@ function take({ conversations: rows, gone }, searched) {
     else if (before || !searched) byId.set(row.id, row);
     if (row.id === active) onRow(row.deleted ? { id: row.id, gone: true } : row);
   }
+  const room = Math.max(conversations.length, PAGE);
   conversations = [...byId.values()].sort(byPlace);
+  // What lies below all that is loaded is loaded when it is scrolled to: an import may add thousands.
+  if (conversations.length > room) {
+    conversations.length = room;
+    more = true;
+  }
   draw();
 }
 
