@@ -25,15 +25,26 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         if self.path == "/v1/models":
-            self.json({"data": [self.server.card]})
-        else:
+            return self.json({"data": [self.server.card]}) if "models" not in self.server.pages else self.page("models")
+        return self.page(self.path)
+
+    def page(self, path: str) -> None:
+        """A reply to GET, or to POST beside the one for answers."""
+        if path not in self.server.pages:
             self.json({"error": {"message": "no such place"}}, 404)
+            return
+        page = self.server.pages[path]
+        if callable(page):
+            page(self)
+        else:
+            self.json(page)
 
     def do_POST(self) -> None:
         self.body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.server.hosts.add(self.headers["Host"])
         self.server.requests.append((self.path, self.body))
         if self.path != "/v1/chat/completions":
-            return self.json({"error": {"message": "no such place"}}, 404)
+            return self.page(self.path)
         try:
             self.server.reply(self)
         except OSError:
@@ -58,7 +69,8 @@ class Handler(BaseHTTPRequestHandler):
 
 
 class Scripted(ThreadingHTTPServer):
-    """reply: what POST /v1/chat/completions does. gone: set once a client has closed its connection."""
+    """reply: what POST /v1/chat/completions does. gone: set once a client has closed its connection. pages: what other
+    paths reply, a value or what is done; "models" in place of the list with the one card."""
 
     daemon_threads = True
 
@@ -66,6 +78,8 @@ class Scripted(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.reply = reply
         self.card = card
+        self.hosts: set[str] = set()
+        self.pages: dict[str, Any] = {}
         self.requests: list[tuple[str, Any]] = []
         self.gone = threading.Event()
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import socket
 from typing import Any
 
 import pytest
@@ -57,6 +59,11 @@ def text(steps: list[Step]) -> str:
         ([b'data: {"choices": null}\n\n', b'data: {"choices": [null, 3]}\n\n', delta("Hello"), DONE], "Hello"),
         ([b'data: {"choices": [{"index": 1, "delta": {"content": "no"}}]}\n\n', delta("Hello"), DONE], "Hello"),
         ([b'data: {"choices": [{"delta": {"content": "\\ud800"}}]}\n\n', DONE], "?"),
+        ([delta("Hel") + delta("lo") + delta(reason="stop") + USAGE + DONE], "Hello"),  # several events in one read
+        ([delta("Hel"), delta(None), delta(3), delta("lo"), DONE], "Hello"),  # type: ignore[arg-type]
+        ([b"data: {\ndata: }\n\n", delta("Hello"), DONE], "Hello"),  # one event in two lines
+        ([delta("Hello"), b"data: [DONE]"], "Hello"),  # nothing after the last line
+        ([delta("<script>"), delta("Hello</script>"), DONE], "<script>Hello</script>"),
     ],
 )
 def test_odd_streams_are_read(pieces: list[bytes], said: str) -> None:
@@ -97,6 +104,43 @@ def test_what_is_no_answer_fails_before_the_first_token_and_interrupts_after_it(
         answer(stream(*pieces))
     with pytest.raises(AnswerInterrupted):
         answer(stream(delta("Hello"), *pieces))
+
+
+def test_the_usage_is_the_servers_own_count() -> None:
+    counts = {"prompt_tokens": 70, "completion_tokens": 2, "prompt_tokens_details": {"cached_tokens": 64}}
+    for usage, expected in ((counts, (70, 2, 64)), ({"prompt_tokens": "many", "completion_tokens": -1}, (0, 1, 0))):
+        event = b"data: " + json.dumps({"choices": [], "usage": usage}).encode() + b"\n\n"
+        with scripted(stream(delta("Hello"), delta(reason="stop"), event)) as server:
+            engine = RemoteEngine.connect(Address.parse(server.url), patience=QUICK)
+            run = engine.chat(QUESTION)
+            assert text(list(run)) == "Hello"
+            engine.close()
+        assert (run.stats.prompt_tokens, run.stats.new_tokens, run.stats.cached_tokens) == expected
+
+
+def test_an_answer_without_end_is_cut_at_eight_megabytes() -> None:
+    def endless(handler: Handler) -> None:
+        handler.begin()
+        while True:
+            handler.say(delta("x" * 500_000))
+
+    with pytest.raises(AnswerInterrupted, match="8,000,000 bytes"):
+        answer(endless)
+
+
+def test_silence_from_the_beginning() -> None:
+    def silent(handler: Handler) -> None:
+        handler.begin()
+        handler.server.gone.wait(5)
+
+    with scripted(silent) as server:
+        engine = RemoteEngine.connect(Address.parse(server.url), patience=Patience(first=0.1, pause=0.01))
+        with pytest.raises(Unreachable, match=r"said nothing for 0\.1 s"):
+            list(engine.chat(QUESTION))
+        server.gone.set()
+        with pytest.raises(BreakerOpen, match=r"said nothing for 0\.1 s; it is tried again in"):
+            list(engine.chat(QUESTION))
+        engine.close()
 
 
 def test_silence_and_drips_end() -> None:
@@ -145,6 +189,26 @@ def test_a_failure_before_the_first_token_is_tried_again_and_later_ones_are_not(
     assert len(attempts) == 3
 
 
+@pytest.mark.parametrize("status", [408, 409, 425, 429, 500, 502, 504])
+def test_what_may_pass_is_tried_again_as_soon_as_the_server_says(status: int) -> None:
+    def reply(handler: Handler) -> None:
+        if len(handler.server.requests) < 2:
+            return handler.json({"error": "not yet"}, status, Retry_After="0")
+        return stream(delta("Hello"), DONE)(handler)
+
+    assert text(answer(reply)) == "Hello"
+
+
+@pytest.mark.parametrize(("status", "retry_after"), [(400, "0"), (401, "0"), (403, "0"), (404, "0"), (429, "60")])
+def test_what_does_not_pass_is_not_tried_again(status: int, retry_after: str) -> None:
+    with scripted(lambda handler: handler.json({"error": "no"}, status, Retry_After=retry_after)) as server:
+        engine = RemoteEngine.connect(Address.parse(server.url), patience=QUICK)
+        with pytest.raises(RemoteError):
+            list(engine.chat(QUESTION))
+        assert (len(server.requests), engine.breaker.trouble) == (1, "")
+        engine.close()
+
+
 def test_a_server_that_refuses_usage_is_asked_without() -> None:
     def reply(handler: Handler) -> None:
         if "stream_options" in handler.body:
@@ -188,6 +252,36 @@ def test_stopping_closes_the_connection() -> None:
 def test_what_is_no_address_is_refused(url: str) -> None:
     with pytest.raises(BadAddress):
         Address.parse(url)
+
+
+@pytest.mark.parametrize(
+    "host", ["169.254.169.254", "2852039166", "0xa9fea9fe", "[::ffff:169.254.169.254]", "[fd00:ec2::254]", "224.0.0.1"]
+)
+def test_nothing_is_sent_to_the_services_of_clouds(host: str) -> None:
+    with pytest.raises(BadAddress):
+        RemoteEngine.connect(Address.parse(f"http://{host}/v1"), patience=QUICK)
+
+
+def test_a_name_is_looked_up_each_time_and_connected_to_as_it_was_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or a name could stand for something else by the time it is connected to (DNS rebinding)."""
+    real, asked = asyncio.BaseEventLoop.getaddrinfo, []
+
+    async def getaddrinfo(self: asyncio.BaseEventLoop, host: str, *args: Any, **kwargs: Any) -> Any:
+        if host != "engine.invalid":
+            return await real(self, host, *args, **kwargs)
+        asked.append(host)
+        address = "127.0.0.1" if len(asked) < 3 else "169.254.169.254"
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, 0))]
+
+    monkeypatch.setattr(asyncio.BaseEventLoop, "getaddrinfo", getaddrinfo)
+    with scripted(stream(delta("Hello"), DONE)) as server:
+        url = server.url.replace("127.0.0.1", "engine.invalid")
+        engine = RemoteEngine.connect(Address.parse(url), patience=QUICK)
+        assert text(list(engine.chat(QUESTION))) == "Hello"
+        assert server.hosts == {f"engine.invalid:{server.server_port}"}
+        with pytest.raises(BadAddress, match="nothing is sent to"):
+            list(engine.chat(QUESTION))
+        engine.close()
 
 
 def test_nobody_there() -> None:
