@@ -9,10 +9,12 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
+import pytest
+from gguf import GGMLQuantizationType
 
 from app.guard import MAX_BODY_BYTES, MAX_HEADER_BYTES
 from app.store import Store
-from benchmarks.streams import HEALTH, SLOWEST, measure
+from benchmarks.streams import HEALTH, SLOWEST, measure, serving
 from engine import Engine
 from tests.app.api.conftest import api_server
 from tests.tiny import write_tiny_llama
@@ -28,6 +30,16 @@ def test_a_hundred_streams_at_once_answer_as_they_do_alone(tmp_path: Path) -> No
         assert "fireside_api_answers_running 0.0" in httpx.get(f"{address}/metrics").text
     assert len(found.together) == found.equal == 100
     assert len({stream.text for stream in found.together}) > 50
+    assert found.slowest <= SLOWEST
+
+
+@pytest.mark.slow
+def test_health_is_told_while_a_hundred_streams_are_answered(tmp_path: Path) -> None:
+    """By a server in a process of its own: here, its clients would hold it up."""
+    model = write_tiny_llama(tmp_path / "tiny.gguf", context=1024, quantization=GGMLQuantizationType.Q8_0)
+    with serving(model, tmp_path) as address:
+        found = asyncio.run(measure(address))
+    assert len(found.together) == found.equal == 100
     assert found.slowest <= SLOWEST
     assert found.health_p99 <= HEALTH
 
