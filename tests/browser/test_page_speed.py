@@ -1,11 +1,12 @@
 """The page is quick: the bounds of its own requirements, with the model scripted. `benchmarks/page.py` has the figures.
 
-On a machine that does something else beside, a page may be late without being slow: the best of a few times counts, and
-times have twice their bound.
+On a machine that does something else beside, a page may be late without being slow: the best of a few times counts, times
+have twice their bound, and all bounds grow with the load where there is more to do than there are processors.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,6 +17,11 @@ from benchmarks import page as speed
 
 TIMES = 3
 LOADED = 2.0
+
+
+def crowded() -> float:
+    """How many programs share a processor, at least 1."""
+    return max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +46,7 @@ def best(measure: Callable[[], float], bound: float) -> float:
 
 
 def test_the_page_is_ready_soon_after_the_server(browser: Browser, url: str) -> None:
-    bound = speed.BOUNDS["ready"] * LOADED
+    bound = speed.BOUNDS["ready"] * LOADED * crowded()
     assert best(lambda: speed.ready_ms(browser, url), bound) <= bound
 
 
@@ -52,10 +58,11 @@ def test_tokens_arrive_below_a_long_history_as_fast_as_they_are_made(browser: Br
         delays.append(measured["delay"])
         return measured["flow"]
 
-    assert best(ratio, speed.BOUNDS["flow"]) <= speed.BOUNDS["flow"]
-    assert min(delays) <= speed.BOUNDS["delay"] * LOADED
+    bound = speed.BOUNDS["flow"] * crowded()
+    assert best(ratio, bound) <= bound
+    assert min(delays) <= speed.BOUNDS["delay"] * LOADED * crowded()
 
 
 def test_stop_stops_at_once(browser: Browser, url: str) -> None:
-    bound = speed.BOUNDS["stop"] * LOADED
+    bound = speed.BOUNDS["stop"] * LOADED * crowded()
     assert best(lambda: speed.stop_ms(browser, url), bound) <= bound
