@@ -1,7 +1,7 @@
 """The page is quick: the bounds of its own requirements, with the model scripted. `benchmarks/page.py` has the figures.
 
-On a machine that does something else beside, a page may be late without being slow: the best of a few times counts, times
-have twice their bound, and all bounds grow with the load where there is more to do than there are processors.
+On a machine that does something else beside, a page may be late without being slow: the best of a few times counts,
+times have twice their bound, and all bounds grow with the load where there is more to do than there are processors.
 """
 
 from __future__ import annotations
