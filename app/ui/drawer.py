@@ -74,6 +74,9 @@ def build_drawer() -> Drawer:
         )
         for each, value in zip(RANGES, values[: len(RANGES)], strict=True)
     ]
+    for slider in sliders:
+        # Gradio answers what was typed out of range with an error; `read_form` takes the nearest value.
+        slider.preprocess = _number_as_sent  # type: ignore[method-assign]
     seed_value, stop_value = values[len(RANGES) :]
     seed = gr.Textbox(
         seed_value, label=label("Seed (-1 = random)"), max_lines=1, interactive=True, elem_id="fs-set-seed"
@@ -100,3 +103,7 @@ def build_drawer() -> Drawer:
 
 def _as_sent(value: Any) -> str | None:
     return value if isinstance(value, str) else None
+
+
+def _number_as_sent(value: Any) -> float | None:
+    return value if isinstance(value, (int, float)) else None

@@ -73,6 +73,25 @@ def test_settings_belong_to_the_conversation(shared: Server, open_page: Open) ->
     expect(page.get_by_role("dialog", name="This answer")).to_contain_text("9223372036854775807")
 
 
+def test_what_is_typed_out_of_a_sliders_range_is_told_there(shared: Server, open_page: Open) -> None:
+    page = open_page(shared.url)
+    open_drawer(page)
+    message_box(page).fill("kept meanwhile")
+    control = page.locator("#fs-set-temperature")
+    typed = control.locator("input[type=number]")
+    typed.fill("7")
+    expect(control.get_by_role("alert")).to_have_text("This goes from 0 to 2: 2 is taken.")
+    typed.press("Tab")
+    expect(typed).to_have_value("2")
+    expect(slider(page, "Temperature")).to_have_value("2")
+    typed.fill("1")
+    expect(control.get_by_role("alert")).to_have_count(0)
+    typed.press("Tab")
+    message_box(page).press("Enter")
+    wait_answered(page)
+    expect(answers(page)).to_have_text(re.compile("kept meanwhile"))
+
+
 def test_the_last_seed_is_kept_by_a_click(shared: Server, open_page: Open) -> None:
     page = open_page(shared.url)
     open_drawer(page)
