@@ -268,7 +268,7 @@ def test_in_chinese_and_dark_on_a_phone(server: Server, open_page: Open) -> None
     page.locator("#fs-composer textarea").fill("你好")
     page.locator("#fs-composer textarea").press("Enter")
     expect(page.locator(".fs-answer[aria-busy=false]")).to_be_visible(timeout=60_000)
-    page.get_by_role("button", name="查看内部").click()
+    page.locator(".fs-answer").get_by_role("button", name="查看内部").click()
     page.get_by_role("tab", name="词元").click()
     page.locator(".fs-token").first.click()
     popover = page.get_by_role("dialog", name="位置 1 的候选词")
