@@ -158,9 +158,10 @@ def beside(folder: Path, path: Path, browser: Any = None) -> Beside:
     """Send a file to a server in a new data folder. browser: opens chats meanwhile, if given (Playwright's)."""
     for name in ("Oaks", "Elms"):
         seed(folder, name)
-    from benchmarks.page import start
+    from benchmarks.page import free_port, start
 
-    process, url = start(folder)
+    port = free_port()
+    process, url = start(["-m", "benchmarks.page", "--serve", str(folder), str(port)], port)
     waits: dict[str, list[float]] = {}
     try:
         before = peak_megabytes(process.pid)

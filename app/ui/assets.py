@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 
 from fastapi import FastAPI
-from gradio.routes import BUILD_PATH_LIB
+from gradio.route_utils import BUILD_PATH_LIB
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import Receive, Scope, Send
 

@@ -47,6 +47,7 @@ def loader_of(backend: Backend, gate: threading.Event | None = None) -> Callable
 def start(store: Store, tmp_path: Path) -> Iterator[Start]:
     """Start a chat service with this backend; with a gate, its model loads until the gate is set."""
     started: list[tuple[Chats, Models]] = []
+    before = set(threading.enumerate())
 
     def start(backend: Backend, gate: threading.Event | None = None) -> Chats:
         file = tmp_path / "model.gguf"
@@ -59,7 +60,9 @@ def start(store: Store, tmp_path: Path) -> Iterator[Start]:
     for chats, models in started:
         chats.close()
         models.close()
-    alive = [thread.name for thread in threading.enumerate() if thread.name.startswith(("answer", "saver"))]
+    alive = [
+        thread.name for thread in set(threading.enumerate()) - before if thread.name.startswith(("answer", "saver"))
+    ]
     assert alive == []
 
 

@@ -8,6 +8,7 @@ import socket
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -42,7 +43,7 @@ class Folder:
             chats.close()
         models.close()
 
-    def add(self, **columns: object) -> str:
+    def add(self, **columns: Any) -> str:
         """Another answer to the first question; its id."""
         first = self.answers[0]
         made = {name: getattr(first, name) for name in ("token_ids", "token_logprobs", "settings", "seed", "engine")}
