@@ -27,6 +27,7 @@ from engine.info import installed_version
 ERRORS: dict[int | str, dict[str, Any]] = {
     status: {"model": ErrorReply, "description": "An error, as OpenAI's API tells it."} for status in ("4XX", "5XX")
 }
+STREAM: dict[int | str, dict[str, Any]] = {200: {"content": {"text/event-stream": {}}}}
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"]
 
 
@@ -53,11 +54,11 @@ def api_router(models: Models, authorise: Callable[[Request], None]) -> APIRoute
         call(request, id)
         return JSONResponse(_card(models))
 
-    @router.post("/v1/chat/completions")
+    @router.post("/v1/chat/completions", responses=STREAM)
     async def create_chat_completion(wanted: ChatRequest, request: Request) -> Response:
         return await chat_completion(wanted, call(request, wanted.model))
 
-    @router.post("/v1/completions")
+    @router.post("/v1/completions", responses=STREAM)
     async def create_completion(wanted: CompletionRequest, request: Request) -> Response:
         return await completion(wanted, call(request, wanted.model))
 

@@ -39,6 +39,7 @@ def person(store: Store, name: str) -> Things:
     preset = own.presets.save("Wild", {"temperature": 1.5})
     chat = own.conversations.create(title=f"{name}'s oaks", preset_id=preset.id)
     own.conversations.tag(chat.id, ["trees"])
+    own.conversations.mark(chat.id, "oaks:1")
     message = own.messages.add(chat.id, parent_id=None, role="user", content=f"What is an oak, asks {name}?")
     answer = own.messages.add(chat.id, parent_id=message.id, role="assistant", content="A tree.", model=f"of-{name}")
     gone = own.messages.add(chat.id, parent_id=answer.id, role="user", content="Never mind.")
@@ -54,6 +55,7 @@ BY_ID: dict[str, Callable[[Store, Things], Any]] = {
     "conversations.suggest_title": lambda own, their: own.conversations.suggest_title(
         their.conversation, "Mine", "model"
     ),
+    "conversations.mark": lambda own, their: own.conversations.mark(their.conversation, "oaks:2"),
     "conversations.pin": lambda own, their: own.conversations.pin(their.conversation),
     "conversations.archive": lambda own, their: own.conversations.archive(their.conversation),
     "conversations.tag": lambda own, their: own.conversations.tag(their.conversation, ["mine"]),
@@ -93,6 +95,7 @@ EMPTY: dict[str, tuple[Callable[[Store, Things], Any], Any]] = {
     "conversations.list": (lambda own, their: own.conversations.list(), []),
     "conversations.list by a search": (lambda own, their: own.conversations.list(query="oak"), []),
     "conversations.list by a tag": (lambda own, their: own.conversations.list(filters=Filters(tag="trees")), []),
+    "conversations.marked": (lambda own, their: own.conversations.marked("oaks:"), None),
     "conversations.ids": (lambda own, their: own.conversations.ids(), []),
     "conversations.tags": (lambda own, their: own.conversations.tags(their.conversation), []),
     "conversations.tags_of": (lambda own, their: own.conversations.tags_of([their.conversation]), {}),

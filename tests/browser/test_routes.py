@@ -29,7 +29,7 @@ def test_the_page_is_ours_from_the_first_line(shared: Server) -> None:
     head = page.text.split("<head>", 1)[1]
     assert head.startswith("<script>")
     styles = re.findall(r'<link rel="stylesheet" href="(/fireside/[^"]+)"', head)
-    scripts = re.findall(r'<script type="module" src="(/fireside/[^"]+)"', head)
+    scripts = re.findall(r'<script type="module" async src="(/fireside/[^"]+)"', head)
     assert styles
     assert scripts
     for path in (*styles, *scripts):
