@@ -35,13 +35,15 @@ class Discovery:
 def discover(connection: Connection, model: str | None, context: int | None) -> Discovery:
     """Ask the server. model: None takes the first it lists. context: at most so many tokens; all where it tells none.
 
-    Raises RemoteError; NotThere for a model that it does not list.
+    Raises RemoteError; NotThere for a model that it does not list, Starting while it loads its model.
     """
     path = connection.address.base.removeprefix(connection.address.root)
     reply = connection.get(f"{path}/models")
     listed = reply.get("data") if isinstance(reply, dict) else None
     cards = [card for card in (listed if isinstance(listed, list) else ())[:MAX_MODELS] if _named(card)]
     if not cards:
+        # While they load their model, some say so there, and only there.
+        _optional(connection, "/health")
         raise ServerFailed(f"the engine at {connection.address.base} lists no model")
     chosen = next((card for card in cards if model in (None, card["id"], _name(card["id"]))), None)
     if chosen is None:

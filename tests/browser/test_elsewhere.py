@@ -6,11 +6,15 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from time import monotonic, sleep
+from typing import Any
 
+import jsonschema_rs
 import pytest
 from playwright.sync_api import Page, expect
 
 from app.fake import ScriptedBackend
+from tests.app.api.conftest import client_of
 from tests.app.remote.fireside import Fireside, fireside
 from tests.app.remote.llama_cpp import LlamaServer, needs_llama_cpp
 
@@ -132,6 +136,81 @@ def test_tokens_comparison_export_and_import_work_as_with_a_model_of_ones_own(
 def own(model_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fireside]:
     with fireside(tmp_path_factory.mktemp("own"), model=model_path) as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def beside(own: Fireside, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fireside]:
+    """A Fireside whose engine is another one."""
+    with fireside(tmp_path_factory.mktemp("beside"), engine=own.url) as running:
+        yield running
+
+
+def stop_and_free(page: Page, server: Fireside) -> None:
+    """Stop the answer; two seconds after the click the server it comes from computes nothing."""
+    engine, start = server.models.backend(timeout=0), monotonic()
+    assert engine.runs == 1
+    stop(page)
+    while engine.runs:
+        assert monotonic() - start < 2
+        sleep(0.01)
+    print(f"the other server was free {monotonic() - start:.2f} s after the click")
+    expect(answers(page)).to_contain_text("Stopped.")
+
+
+@pytest.mark.slow
+def test_a_stop_continue_and_the_tokens_of_another_fireside(own: Fireside, beside: Fireside, open_page: Open) -> None:
+    page = open_page(beside.url)
+    ask(page, STORY)
+    text = begun(page)
+    stop_and_free(page, own)
+
+    page.get_by_role("button", name="Continue").click()
+    shown = answers(page).last.locator(".fs-md")
+    expect(shown).to_have_text(re.compile(rf".{{{len(text) + 80},}}", re.DOTALL), timeout=60_000)
+    assert shown.inner_text().startswith(text[:30])
+    stop_and_free(page, own)
+
+    page.get_by_role("button", name="Settings", exact=True).click()
+    page.get_by_role("slider", name="Max new tokens", exact=True).fill("12")
+    ask(page, "Say hello in five words.")
+    wait_answered(page, 2)
+    answers(page).last.hover()
+    answers(page).last.get_by_role("button", name="Look inside").click()
+    page.get_by_role("tab", name="Tokens").click()
+    page.get_by_role("tabpanel").locator(".fs-token").nth(2).click()
+    candidates = page.get_by_role("dialog", name="Alternatives at position 3").locator(".fs-candidate")
+    expect(candidates.nth(2)).to_be_visible()
+
+
+@pytest.mark.slow
+def test_the_api_of_a_fireside_on_another_holds_answers_to_a_schema(own: Fireside, beside: Fireside) -> None:
+    schema: dict[str, Any] = {
+        "type": "object",
+        "properties": {"name": {"type": "string", "maxLength": 20}, "legs": {"type": "integer", "maximum": 9}},
+        "required": ["name", "legs"],
+        "additionalProperties": False,
+    }
+    asked: list[Any] = [{"role": "user", "content": "Describe an animal."}]
+    with client_of(beside.url) as client, client_of(own.url) as theirs:
+        answer = client.chat.completions.create(
+            model="",
+            messages=asked,
+            response_format={"type": "json_schema", "json_schema": {"name": "animal", "schema": schema}},
+            max_tokens=120,
+            temperature=0,
+        )
+        assert answer.choices[0].finish_reason == "stop"
+        jsonschema_rs.validate(schema, json.loads(answer.choices[0].message.content or ""))
+        # The same tokens with the same probabilities as where they come from.
+        plain = [
+            each.chat.completions.create(
+                model="", messages=asked, max_tokens=12, temperature=0, logprobs=True, top_logprobs=3
+            )
+            for each in (client, theirs)
+        ]
+        told, known = ([vars(token) for token in each.choices[0].logprobs.content or ()] for each in plain)  # type: ignore[union-attr]
+        assert len(told) == 12
+        assert told == known
 
 
 def scripted_loader(path: Path, *, on_progress: Callable[[float], None]) -> ScriptedBackend:

@@ -105,6 +105,10 @@ def test_one_that_is_not_ready_is_waited_for(tmp_path: Path) -> None:
         server.pages["models"] = lambda handler: handler.json({"error": "Loading model"}, 503)
         with pytest.raises(Starting, match="Loading model"):
             found(server)
+        # Fireside's list is empty meanwhile.
+        server.pages["/health"], server.pages["models"] = server.pages["models"], {"data": []}
+        with pytest.raises(Starting, match="Loading model"):
+            found(server)
         server.pages["models"] = starting
         address = Address.parse(server.url)
         source = RemoteSource(address, connect=lambda: RemoteEngine.connect(address, patience=QUICK))
