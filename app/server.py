@@ -30,7 +30,6 @@ from app.engine_choice import EngineChoice, source_of
 from app.engine_routes import engine_routes
 from app.guard import LOOPBACK_NAMES, Guard
 from app.incoming import import_route
-from app.inside.replay_control import replay_control
 from app.inside.routes import inside_routes
 from app.kv import open_kv
 from app.library import ModelLibrary
@@ -90,8 +89,7 @@ def build_app(
     app.include_router(model_routes(workspaces, library))
     app.include_router(engine_routes(workspaces, choice))
     app.include_router(login_routes(accounts, workspaces))
-    app.include_router(control_route(store, accounts, secret))
-    app.include_router(replay_control(store, models, secret))
+    app.include_router(control_route(store, accounts, models, secret))
     app.include_router(talk_control(store, workspaces, models, secret))
     app.include_router(api_router(models, Gate(store, always=beyond_loopback)))
     app.include_router(inside_routes(workspaces.of, models))

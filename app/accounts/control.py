@@ -1,4 +1,4 @@
-"""Managing accounts and keys from the terminal, also while the server runs.
+"""Commands of the terminal, of which those for accounts and keys are done here, also while the server runs.
 
 One process at a time works in a data folder. While that is the server, its secret and its address are in a file of the
 folder, which only the folder's owner can read, and the command asks the server to do it.
@@ -23,6 +23,7 @@ FILE = "server.json"
 SECONDS = 15.0
 PATH = "/control"
 IMPORT = "import"
+REPLAY = "replay"
 
 
 class ControlFailed(AppError):
@@ -52,6 +53,16 @@ def import_there(home: Path, locked: HomeLocked, path: Path, user: str | None) -
     return _asked(home, locked, IMPORT, {"path": str(path.absolute()), "user": user})
 
 
+def replay_there(
+    home: Path, locked: HomeLocked, id: str, user: str | None, settings: Mapping[str, Any]
+) -> Iterator[dict[str, Any]]:
+    """Have the server that works in a data folder make answers again: views of the replay, see `Replay.view`.
+
+    Raises as `run`; ControlFailed also for what cannot be made again.
+    """
+    return _asked(home, locked, REPLAY, {"id": id, "user": user, "settings": dict(settings)})
+
+
 def _asked(home: Path, locked: HomeLocked, command: str, values: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """What the server says, line by line."""
     if (server := running_server(home)) is None:
@@ -75,7 +86,7 @@ def _asked(home: Path, locked: HomeLocked, command: str, values: Mapping[str, An
                 if told.get("error") is not None:
                     raise ControlFailed(str(told["error"]))
                 yield told
-            if not told.keys() & {"lines", "report"}:
+            if not told.keys() & {"lines", "report", "results"}:
                 raise ValueError("it ended too early")
     except (httpx.HTTPError, ValueError, AttributeError) as failure:
         why = status or type(failure).__name__

@@ -4,25 +4,47 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from fastapi import APIRouter
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, Response, StreamingResponse
 
-from app.accounts.control import IMPORT, PATH, administer
+from app.accounts.control import IMPORT, PATH, REPLAY, administer
 from app.accounts.people import Accounts
 from app.errors import AppError
 from app.incoming import Import
+from app.inside.errors import opened
+from app.inside.replay import Replay, answers_named, followed
+from app.models import Models
 from app.store import Store
+from engine import EngineError
+
+NO_STORE = {"Cache-Control": "no-store"}
 
 
-def control_route(store: Store, accounts: Accounts, secret: str) -> APIRouter:
+def control_route(store: Store, accounts: Accounts, models: Models, secret: str) -> APIRouter:
     """POST /control {command, values}: {lines} or {error}; 404 for whoever does not have the secret.
 
-    To `import` it answers as POST /import does, but reads the file from where it is.
+    To `import` it answers as POST /import does, but reads the file from where it is; to `replay` with a view of the
+    replay a line.
     """
     router = APIRouter()
+
+    def answer(command: str, values: Mapping[str, Any]) -> Response:
+        if command == IMPORT:
+            path = Path(values["path"])
+            return Import(store.of_user(values["user"]), path, path.name).response()
+        if command == REPLAY:
+            theirs = store.of_user(values["user"])
+            ids = answers_named(theirs, values["id"])
+            views = followed(Replay(theirs, opened(models.backend(timeout=0)), ids, values["settings"]))
+            lines = (json.dumps(view) + "\n" for view in views)
+            return StreamingResponse(lines, media_type="application/x-ndjson", headers=NO_STORE)
+        return JSONResponse({"lines": administer(store, accounts, command, values)}, headers=NO_STORE)
 
     @router.post(PATH)
     async def control(request: Request) -> Response:
@@ -30,15 +52,11 @@ def control_route(store: Store, accounts: Accounts, secret: str) -> APIRouter:
             return JSONResponse({"detail": "Not Found"}, 404)
         try:
             asked = await request.json()
-            if asked["command"] == IMPORT:
-                path, user = Path(asked["values"]["path"]), asked["values"]["user"]
-                return Import(await asyncio.to_thread(store.of_user, user), path, path.name).response()
-            lines = await asyncio.to_thread(administer, store, accounts, asked["command"], asked["values"])
-        except AppError as error:
-            return JSONResponse({"error": str(error)}, headers={"Cache-Control": "no-store"})
+            return await asyncio.to_thread(answer, asked["command"], asked["values"])
+        except (AppError, EngineError) as error:
+            return JSONResponse({"error": str(error)}, headers=NO_STORE)
         except (ValueError, KeyError, TypeError):
             return JSONResponse({"error": "the command is of another version of Fireside"}, 400)
-        return JSONResponse({"lines": lines}, headers={"Cache-Control": "no-store"})
 
     return router
 

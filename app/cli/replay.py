@@ -62,7 +62,7 @@ def replay(
     code is 0 if everything is identical, else 1. Nothing that is stored is changed. While Fireside runs, its model does
     it. Answers made with 'fireside serve --deterministic' come again to the last token, as do those of native kernels.
     """
-    from app.accounts.control import running_server
+    from app.accounts.control import replay_there, running_server
     from app.store import HomeLocked, NotFound, Store
     from engine import Sampling
 
@@ -75,17 +75,13 @@ def replay(
         with Store.open(folder) as whole:
             views = _replayed_here(whole.of_user(user), id, settings, model, models_folder(models_dir))
             told = _last(views)
-    except HomeLocked as error:
-        if (server := running_server(folder)) is None:
-            raise
-        if model is not None:
+    except HomeLocked as locked:
+        if model is not None and running_server(folder):
             raise ReplayFailed(
                 f"Fireside is running with {folder}, and its model makes the answer again: leave out --model, or stop "
-                f"process {error.pid or 'that holds it'} first"
+                f"process {locked.pid or 'that holds it'} first"
             ) from None
-        from app.inside.replay_control import replayed_by
-
-        told = _last(replayed_by(server, id, user, settings))
+        told = _last(replay_there(folder, locked, id, user, settings))
     except NotFound as error:
         raise ReplayFailed(f"there is no answer or conversation with the id {error.id!r:.60} in {folder}") from None
     if told["state"] != "done":
@@ -110,8 +106,7 @@ def _replayed_here(
     store: Store, id: str, settings: Mapping[str, Any], model: str | None, folder: Path
 ) -> Iterator[dict[str, Any]]:
     from app.inside.loading import recorded_model
-    from app.inside.replay import Replay, answers_named
-    from app.inside.replay_control import followed
+    from app.inside.replay import Replay, answers_named, followed
 
     ids = answers_named(store, id)
     messages = [store.messages.get(each) for each in ids]

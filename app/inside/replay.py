@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import secrets
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -23,6 +24,7 @@ from engine import Engine, EngineError, Run, Sampling
 from engine.loading import NATIVE
 
 Verdict = Literal["identical", "differs", "cannot"]
+POLL_SECONDS = 0.1
 # Replays that are remembered after their end.
 REMEMBERED = 50
 # What of an engine's record decides the last digits.
@@ -178,6 +180,21 @@ class Replays:
     def get(self, id: str) -> Replay | None:
         with self._lock:
             return self._replays.get(id)
+
+
+def followed(replay: Replay) -> Iterator[dict[str, Any]]:
+    """A replay is done on a thread of its own while its views are iterated, the last of them once it has ended.
+
+    Leaving off early cancels it.
+    """
+    Replays().start(replay)
+    try:
+        while replay.state == "running":
+            yield replay.view()
+            time.sleep(POLL_SECONDS)
+        yield replay.view()
+    finally:
+        replay.cancel()
 
 
 def answers_of(store: Store, conversation_id: str) -> list[str]:

@@ -131,7 +131,6 @@ ROUTES: Mapping[tuple[str, str], tuple[str, str]] = {
     ("POST", "/logout"): ("own", ""),
     ("POST", "/control"): ("key", "/control"),
     ("POST", "/control/chat"): ("key", "/control/chat"),
-    ("POST", "/control/replay"): ("key", "/control/replay"),
     ("GET", "/stream/{message_id}"): ("object", "/stream/{answer}"),
     ("GET", "/changes"): ("own", ""),
     ("GET", "/conversations"): ("own", f"/conversations?query={MARK}"),
