@@ -111,6 +111,8 @@ async def begin(call: Call, starts: Iterable[Callable[[], BackendRun]], kept: Ke
         try:
             for start in starts:
                 runs.append(start())
+            if kept:
+                kept.ask()
         except BaseException:
             for run in runs:
                 run.cancel()

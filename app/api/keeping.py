@@ -36,8 +36,16 @@ class Keeper(NamedTuple):
         return KeptExchange(self, messages, sampling, info, answers)
 
 
+class _Place(NamedTuple):
+    """Where answers stand: in which chat, below which message, and what is no text between that and them."""
+
+    conversation: Conversation
+    parent: str | None
+    waiting: list[Message]
+
+
 class KeptExchange:
-    """What a request said and its answers, written to the store when the last of them has ended.
+    """What a request said, written to the store by `ask`, and its answers, when the last of them has ended.
 
     A request whose messages begin with those of a kept chat and its latest answer goes on with that chat; any other
     begins one. answers: how many there will be. Safe to use from many threads.
@@ -53,8 +61,17 @@ class KeptExchange:
         self._sampling = sampling
         self._info = info
         self._lock = threading.Lock()
+        self._place: _Place | None = None
         self._answers: list[tuple[LiveRun, str | None] | None] = [None] * answers
         self._calls: list[list[Mapping[str, Any]]] = [[] for _ in range(answers)]
+
+    def ask(self) -> None:
+        """The answers are being made: write what was said. If the disk refuses it, it is written with them."""
+        try:
+            with self._store.transaction():
+                self._place = self._chat()
+        except StoreError as failure:
+            log.warning("a chat of the API's key %r is not kept yet: %s", self._key, failure)
 
     def begin(self, run: BackendRun) -> LiveRun:
         """What is to be given the steps of a run."""
@@ -71,12 +88,14 @@ class KeptExchange:
                 return
         try:
             with self._store.transaction():
-                self._write()
+                self._write(self._place or self._chat())
+        except NotFound:
+            log.info("a chat of the API's key %r was deleted while it was being answered", self._key)
         except StoreError as failure:
             log.error("a chat of the API's key %r is not kept: %s", self._key, failure)
 
-    def _write(self) -> None:
-        conversation, parent, waiting = self._chat()
+    def _write(self, place: _Place) -> None:
+        conversation, parent, waiting = place
         system = conversation.system_prompt
         for (live, error), calls in zip(filter(None, self._answers), self._calls, strict=True):
             columns = live.columns()
@@ -100,9 +119,8 @@ class KeptExchange:
         said = {"role": "assistant", "content": text, "tool_calls": calls}
         self._store.conversations.mark(conversation.id, f"{SOURCE}:{_digest([*self._messages, said])}:{leaf}")
 
-    def _chat(self) -> tuple[Conversation, str | None, list[Message]]:
-        """The chat that the request goes on with, the message its answers stand below, and what is no text between
-        that and them; all but the answers is added."""
+    def _chat(self) -> _Place:
+        """The chat that the request goes on with, all but the answers added to it."""
         last = max((at for at, each in enumerate(self._messages) if each["role"] == "assistant"), default=-1)
         mark = f"{SOURCE}:{_digest(self._messages[: last + 1])}:"
         found = self._store.conversations.marked(mark) if last >= 0 else None
@@ -110,7 +128,7 @@ class KeptExchange:
             answer = str(found.external_id).rpartition(":")[2]
             try:
                 self._store.branches.present(answer)
-                return found, *self._add(found, answer, self._messages[last + 1 :])
+                return _Place(found, *self._add(found, answer, self._messages[last + 1 :]))
             except NotFound:
                 # Deleted on the page meanwhile.
                 pass
@@ -122,7 +140,7 @@ class KeptExchange:
         )
         self._store.conversations.tag(conversation.id, [self._key[:MAX_TAG]])
         said = [each for each in self._messages if each["role"] != "system"]
-        return conversation, *self._add(conversation, None, said)
+        return _Place(conversation, *self._add(conversation, None, said))
 
     def _add(
         self, conversation: Conversation, parent: str | None, messages: Sequence[Message]

@@ -44,7 +44,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 def served(server: Served) -> Served:
     for id in server.store.conversations.ids():
         server.store.conversations.delete(id)
-    server.backend.error, server.backend.error_at = None, None
+    server.backend.error, server.backend.error_at, server.backend.pace = None, None, 0.0
     return server
 
 
@@ -113,6 +113,19 @@ def test_an_answer_that_fails_is_kept_as_far_as_it_came(served: Served) -> None:
     assert (path[-1].status, path[-1].content, path[-1].extra["error"]) == (
         *("error", "Hello there", "the engine failed: try again"),
     )
+
+
+def test_the_question_is_kept_before_there_is_an_answer(served: Served) -> None:
+    served.backend.pace = lambda number: 0.0 if number == 0 else 0.3
+    chunks = served.keeping.chat.completions.create(model="", messages=FIRST, stream=True)
+    assert next(text for chunk in chunks if (text := chunk.choices[0].delta.content)) == "Hello"
+    [(chat, path)] = kept(served.store)
+    assert [each.content for each in path] == [USER["content"]]
+    assert served.store.conversations.tags(chat.id) == ["My editor"]
+    # Who deletes it on the page does not want its answer either.
+    served.store.conversations.delete(chat.id)
+    list(chunks)
+    assert kept(served.store) == []
 
 
 def test_other_keys_leave_nothing(served: Served) -> None:
