@@ -22,7 +22,7 @@ __all__ = ["browser", "folder", "python_of", "vllm"]
 
 # Names the folder of the virtual environments.
 ENVIRONMENTS = "FIRESIDE_CONFORMANCE"
-START_SECONDS = 300
+START_SECONDS = 600
 CONTEXT = 2048
 
 

@@ -138,6 +138,8 @@ def test_the_page_talks_to_it(vllm: str, browser: Browser, tmp_path: Path) -> No
         page = browser.new_page()
         page.goto(server.url)
         expect(page.get_by_text(f"0 / {CONTEXT:,} ctx")).to_be_visible(timeout=60_000)
+        page.get_by_role("button", name="Settings", exact=True).click()
+        page.get_by_role("slider", name="Temperature", exact=True).fill("0")
         ask(page, "What is the capital of France?")
         wait_answered(page)
         expect(answers(page)).to_contain_text("Paris")
