@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import datetime
-import os
 import random
 import statistics
 import sys
@@ -27,8 +26,8 @@ from app.home import models_folder
 from app.inside.comparison import presets_varied
 from app.models import Models
 from app.store import Store
+from benchmarks import machine
 from benchmarks.history import COMMON
-from benchmarks.report import processor
 from engine import Engine
 
 RESULTS = Path(__file__).resolve().parent / "RESULTS-compare.md"
@@ -111,14 +110,14 @@ def main() -> int:
     parser.add_argument("--tokens", type=int, default=2_000)
     parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args()
-    load = os.getloadavg()[0]
+    load = machine.load()
     costs = {name: measure(dict(way), arguments.tokens, arguments.rounds) for name, way in WAYS.items()}
     lines = [
         "# Measured: one prompt, four presets",
         "",
         (
             f"`python -m benchmarks.compare --tokens {arguments.tokens} --rounds {arguments.rounds}` on "
-            f"{datetime.date.today()}; {processor()}, {os.cpu_count()} cores, load {load:.2f} at the start; "
+            f"{datetime.date.today()}; {machine.described(load)}; "
             f"{weights.DEFAULT.title}."
         ),
         "",

@@ -8,10 +8,7 @@ from __future__ import annotations
 
 import datetime
 import json
-import os
-import platform
 import shutil
-import socket
 import statistics
 import subprocess
 import sys
@@ -29,6 +26,7 @@ from app.backend import Backend, Message
 from app.fake import ScriptedBackend
 from app.listener import listen
 from app.server import serve
+from benchmarks import machine
 from benchmarks.history import Size, build
 
 RESULTS = Path(__file__).with_name("RESULTS-page.md")
@@ -125,12 +123,6 @@ def seed(home: Path) -> None:
     file.write_text(json.dumps({"messages": messages}) + "\n")
     command = [sys.executable, "-m", "app.cli", "import", str(file), "--home", str(home / "data")]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def start(command: Sequence[str], port: int) -> tuple[subprocess.Popen[bytes], str]:
@@ -248,7 +240,7 @@ def long_list(browser: Browser, url: str) -> dict[str, float]:
 
 def with_server(home: Path, act: Callable[[str], None]) -> None:
     """Do something at a server of its own."""
-    port = free_port()
+    port = machine.free_port()
     process, url = start(["-m", "benchmarks.page", "--serve", str(home), str(port)], port)
     try:
         act(url)
@@ -297,10 +289,10 @@ def report(found: dict[str, list[float]], rounds: int, load: float) -> str:
         mark = " **above**" if bound is not None and median > bound else ""
         least = "" if bound is None else f"{bound:g}"
         lines.append(f"| {words} | {median:.3g}{mark} | {max(values):.3g} | {least} |")
-    machine = f"{platform.machine()}, {os.cpu_count()} cores, load {load:.2f} a core at the start"
-    versions = f"Python {platform.python_version()}, gradio {version('gradio')}, playwright {version('playwright')}"
+    versions = f"gradio {version('gradio')}, playwright {version('playwright')}"
     when = datetime.datetime.now(datetime.UTC).date().isoformat()
-    lines += ["", f"{rounds} rounds, each with a server and pages of its own. {machine}; {versions}; {when}."]
+    where = f"{machine.described(load)}; {versions}; {when}"
+    lines += ["", f"{rounds} rounds, each with a server and pages of its own. {where}."]
     lines += ["Somebody types all the while. Made by `python -m benchmarks.page`.", ""]
     return "\n".join(lines)
 
@@ -309,7 +301,7 @@ def main() -> int:
     if sys.argv[1:2] == ["--serve"]:
         return serve_scripted(Path(sys.argv[2]), int(sys.argv[3]))
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else ROUNDS
-    load = os.getloadavg()[0] / (os.cpu_count() or 1)
+    load = machine.load()
     text = report(measure(rounds), rounds, load)
     print(text)
     RESULTS.write_text(text)

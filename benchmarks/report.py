@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import os
-import platform
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +11,7 @@ from pathlib import Path
 
 from llvmlite.binding import get_host_cpu_features
 
+from benchmarks.machine import described
 from engine import EngineInfo
 
 # Above this load a core at the start, other programs share in what is measured.
@@ -57,14 +56,10 @@ class Row:
 def write(
     path: Path, command: str, info: EngineInfo, rows: Sequence[Row], notes: Sequence[str], rounds: int, load: float
 ) -> None:
-    """Write the page of results."""
+    """Write the page of results. load: `machine.load` at the start."""
     packages = ", ".join(f"{name} {version(name)}" for name in ("torch", "numba", "transformers", "xllamacpp"))
-    cores = os.cpu_count() or 1
-    busy = (
-        f" **Other programs were running (load {load:.1f}): the figures are too low.**" if load > BUSY * cores else ""
-    )
-    machine = f"{platform.machine()}, {processor()} ({_vectors()}), {cores} cores, load {load:.2f} at the start"
-    where = f"{machine}, Python {platform.python_version()}"
+    busy = f" **Other programs were running (load {load:.1f} a core): the figures are too low.**" if load > BUSY else ""
+    where = f"{described(load)}, {_vectors()}"
     model = f"{info.name}, {info.quantization}, kernels: {info.kernels}"
     method = (
         f"Medians of {rounds} interleaved rounds. A ratio is the median of the rounds' ratios; above 1, Fireside is "
@@ -96,11 +91,3 @@ def _vectors() -> str:
     features = get_host_cpu_features()
     names = {"avx512f": "AVX-512", "avx2": "AVX2, no AVX-512", "neon": "NEON"}
     return next((name for feature, name in names.items() if features.get(feature)), "none of AVX2 and NEON")
-
-
-def processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor() or "unknown processor"
-    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "unknown processor")

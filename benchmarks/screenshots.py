@@ -19,7 +19,8 @@ from typing import Any, Literal
 
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from benchmarks.page import FLAGS, free_port, start
+from benchmarks.machine import free_port
+from benchmarks.page import FLAGS, start
 
 PICTURES = Path(__file__).parents[1] / "docs" / "pictures"
 MAX_BYTES = 300_000

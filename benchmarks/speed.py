@@ -9,13 +9,13 @@ How exactly each of them computes the file is measured by benchmarks/quality.py.
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
 
 from app.home import models_folder
+from benchmarks import machine
 from benchmarks.peers import Contender, Fireside, LlamaCpp, Transformers, together
 from benchmarks.report import Row, write
 from benchmarks.starting import start_fireside, start_llama_cpp
@@ -182,7 +182,7 @@ def main() -> None:
     options = parser.parse_args()
     rounds, threads = options.rounds, options.threads
     torch.set_num_threads(threads)
-    load = os.getloadavg()[0]
+    load = machine.load()
 
     path = fetch(DEFAULT, models_folder())
     rows, note = starting(path, threads, rounds)

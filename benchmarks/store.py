@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import platform
 import random
 import shutil
 import sqlite3
@@ -35,6 +34,7 @@ from app.store.store import DATABASE
 from app.ui.handlers import Handlers
 from app.ui.views import Sequencer
 from app.workspace import OWNER, Workspace
+from benchmarks import machine
 from benchmarks.history import TAGS, Size, Words, build
 from weights import DEFAULT
 
@@ -179,9 +179,8 @@ def report(took: Times, command: str, home: Path, before: float) -> str:
         [conversations] = db.execute("SELECT count(*) FROM conversations").fetchone()
     size = (home / DATABASE).stat().st_size
     return (
-        f"# Measured: a long history\n\n`{command}`, {platform.machine()}, {os.cpu_count()} cores, Python "
-        f"{platform.python_version()}, SQLite {sqlite3.sqlite_version}; load average {before:.1f} before, "
-        f"{os.getloadavg()[0]:.1f} after.\n\n"
+        f"# Measured: a long history\n\n`{command}`, {machine.described(before)}, SQLite "
+        f"{sqlite3.sqlite_version}; load {machine.load():.2f} a core at the end.\n\n"
         f"{messages:,} messages in {conversations:,} conversations, {characters / 1e6:.0f} million characters, "
         f"a file of {size / 1e6:,.0f} MB.\n\n" + "\n".join(lines) + "\n\n"
         "A search is all that the page asks for as one types: the chats and the newest messages that are found, with "
@@ -217,7 +216,7 @@ def main() -> None:
         shutil.rmtree(part, ignore_errors=True)
         build(part, Size(options.messages, options.conversations), SEED)
         part.rename(home)
-    before = os.getloadavg()[0]
+    before = machine.load()
     models = Models(models_folder(), DEFAULT.name)
     models.start()
     models.backend()

@@ -10,9 +10,6 @@ import argparse
 import asyncio
 import datetime
 import json
-import os
-import platform
-import socket
 import statistics
 import subprocess
 import sys
@@ -26,6 +23,7 @@ from pathlib import Path
 import httpx
 from gguf import GGMLQuantizationType
 
+from benchmarks import machine
 from tests.tiny import write_tiny_llama
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -123,9 +121,7 @@ async def _look(client: httpx.AsyncClient) -> list[float]:
 @contextmanager
 def serving(model: Path, folder: Path) -> Iterator[str]:
     """The address of `fireside serve` with a model, once that is loaded and its kernels are compiled."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = machine.free_port()
     command = [sys.executable, "-m", "app.cli", "serve", "--no-browser", "--port", str(port), "--kernels", "native"]
     command += ["--home", str(folder / "home"), "--model", str(model)]
     server = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
@@ -150,13 +146,11 @@ def _healthy(address: str) -> bool:
 
 def report(found: Measured, command: str, model: str) -> str:
     """The page of results' table of streams."""
-    load, streams = os.getloadavg()[0], len(found.together)
+    streams = len(found.together)
     seconds = sorted(stream.seconds for stream in found.together)
     first = sorted(stream.first for stream in found.together)
     looks = (statistics.median(found.health), found.health_p99, max(found.health))
-    where = (
-        f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, load {load:.2f} after it"
-    )
+    where = machine.described(machine.load(), "after it")
     rows = [
         ("finished", f"{streams} of {streams}", "all"),
         ("equal to the answer alone", f"{found.equal} of {streams}", "all"),

@@ -10,11 +10,8 @@ from __future__ import annotations
 
 import argparse
 import datetime
-import os
-import platform
 import random
 import shutil
-import socket
 import statistics
 import subprocess
 import sys
@@ -32,6 +29,7 @@ from app.home import models_folder
 from app.store import Store
 from app.store.presets import BALANCED, plain_settings
 from app.store.tokens import ALTERNATIVES, TokenLog
+from benchmarks import machine
 from benchmarks.history import COMMON
 from engine import Engine
 
@@ -122,9 +120,7 @@ def fill(home: Path, tokens: int) -> str:
 @contextmanager
 def serving(home: Path) -> Iterator[str]:
     """`fireside serve` on a data folder; its address, once the model is loaded."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = machine.free_port()
     command = [sys.executable, "-m", "app.cli", "serve", "--no-browser", "--port", str(port), "--home", str(home)]
     server = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
@@ -152,7 +148,7 @@ def main() -> int:
     parser.add_argument("--tokens", type=int, default=4_000)
     parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args()
-    load = os.getloadavg()[0]
+    load = machine.load()
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         home = Path(folder) / "home"
         answer = fill(home, arguments.tokens)
@@ -170,8 +166,8 @@ def main() -> int:
         "",
         (
             f"`python -m benchmarks.tokens_page --tokens {arguments.tokens} --rounds {arguments.rounds}` on "
-            f"{datetime.date.today()}; {platform.machine()}, {os.cpu_count()} cores, load {load:.2f} at the start, "
-            f"Python {platform.python_version()}, Chromium {chromium}, headless and without a GPU."
+            f"{datetime.date.today()}; {machine.described(load)}, "
+            f"Chromium {chromium}, headless and without a GPU."
         ),
         "",
         f"| an answer of {arguments.tokens:,} tokens, median (spread) of {arguments.rounds} | measured | asked for |",

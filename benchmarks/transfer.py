@@ -12,7 +12,6 @@ import datetime
 import http.client
 import json
 import os
-import platform
 import random
 import re
 import shutil
@@ -33,6 +32,7 @@ from app.store import Store
 from app.store.store import DATABASE
 from app.transfer.importing import import_file
 from app.transfer.source import ImportRefused
+from benchmarks import machine
 from benchmarks.history import Words
 
 RESULTS = Path(__file__).with_name("RESULTS-transfer.md")
@@ -158,9 +158,9 @@ def beside(folder: Path, path: Path, browser: Any = None) -> Beside:
     """Send a file to a server in a new data folder. browser: opens chats meanwhile, if given (Playwright's)."""
     for name in ("Oaks", "Elms"):
         seed(folder, name)
-    from benchmarks.page import free_port, start
+    from benchmarks.page import start
 
-    port = free_port()
+    port = machine.free_port()
     process, url = start(["-m", "benchmarks.page", "--serve", str(folder), str(port)], port)
     waits: dict[str, list[float]] = {}
     try:
@@ -239,9 +239,9 @@ def _looking(url: str, asked: dict[str, dict[str, list[float]]], until: threadin
 
 def report(found: Beside, files: dict[str, tuple[float, Alone]], command: str, load: float) -> str:
     """The page of results."""
-    machine = (
-        f"`{command}`, {platform.machine()}, {os.cpu_count()} cores, load {load:.2f} a core at the start; Python "
-        f"{platform.python_version()}, SQLite {sqlite3.sqlite_version}; {datetime.datetime.now(datetime.UTC).date()}."
+    where = (
+        f"`{command}`, {machine.described(load)}, SQLite {sqlite3.sqlite_version}; "
+        f"{datetime.datetime.now(datetime.UTC).date()}."
     )
     sent = (
         f"**Sent to a running server**, while the page is used: {found.summary} in **{found.seconds:.1f} s** "
@@ -249,7 +249,7 @@ def report(found: Beside, files: dict[str, tuple[float, Alone]], command: str, l
         f"the database to {found.database:.0f} MB; {found.steps:,} times it told how far it was."
     )
     lines = [
-        *("# Measured: moving in", "", machine, "", sent, ""),
+        *("# Measured: moving in", "", where, "", sent, ""),
         "| milliseconds meanwhile | n | median | p99 | most |",
         "| --- | ---: | ---: | ---: | ---: |",
     ]
@@ -280,7 +280,7 @@ def main() -> None:
 
     from benchmarks.page import FLAGS
 
-    load = os.getloadavg()[0] / (os.cpu_count() or 1)
+    load = machine.load()
     with tempfile.TemporaryDirectory() as name, sync_playwright() as playwright:
         folder = Path(name)
         executable = shutil.which("chromium") or shutil.which("chromium-browser")

@@ -12,6 +12,7 @@ import psutil
 import pytest
 
 from app.store import Store
+from benchmarks.machine import free_port
 from tests.app.command import assert_refused, fireside, start
 from tests.package_index import PackageIndex, point_pip_at, write_wheel
 from weights import DEFAULT
@@ -96,7 +97,9 @@ def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
 
 def test_a_data_folder_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    assert_refused(fireside("serve", "--no-browser", "--port", free_port(), "--home", tmp_path / "file"), 1, "--home")
+    assert_refused(
+        fireside("serve", "--no-browser", "--port", str(free_port()), "--home", tmp_path / "file"), 1, "--home"
+    )
 
 
 def test_a_models_folder_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
@@ -223,8 +226,3 @@ def test_the_doctor_finds_what_is_broken(tmp_path: Path) -> None:
     assert len(problems) == 2
     assert "4 bytes instead of 98,362,432" in problems[0]
     assert "fireside.db" in problems[1]
-
-
-def free_port() -> str:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return str(server.getsockname()[1])

@@ -6,13 +6,13 @@ times have twice their bound, and all bounds grow with the load where there is m
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser
 
+from benchmarks import machine
 from benchmarks import page as speed
 
 TIMES = 3
@@ -21,14 +21,14 @@ LOADED = 2.0
 
 def crowded() -> float:
     """How many programs share a processor, at least 1."""
-    return max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+    return max(1.0, machine.load())
 
 
 @pytest.fixture(scope="module")
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     home: Path = tmp_path_factory.mktemp("speed")
     speed.seed(home)
-    port = speed.free_port()
+    port = machine.free_port()
     process, url = speed.start(["-m", "benchmarks.page", "--serve", str(home), str(port)], port)
     yield url
     process.terminate()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +15,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
+from benchmarks.machine import free_port
 from tests.browser.conftest import browser
 
 __all__ = ["browser", "folder", "python_of", "vllm"]
@@ -52,9 +52,7 @@ def folder(model_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def vllm(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of its API."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     command = [
         *(
             str(python_of("vllm")),

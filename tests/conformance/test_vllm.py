@@ -17,9 +17,10 @@ from playwright.sync_api import Browser, expect
 
 from app.remote import Address, RemoteEngine
 from app.store import Store
+from benchmarks.machine import free_port
 from engine import ContextOverflow, Engine, Sampling
 from tests.app.api.conftest import api_server, client_of
-from tests.browser.conftest import Server, answers, ask, free_port, wait_answered
+from tests.browser.conftest import Server, answers, ask, wait_answered
 from tests.conformance.conftest import CONTEXT
 
 pytestmark = pytest.mark.slow

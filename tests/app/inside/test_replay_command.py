@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import socket
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -16,6 +15,7 @@ from app.chats import Chats
 from app.cli.main import main
 from app.models import Models
 from app.store import Message, Store
+from benchmarks.machine import free_port
 from engine import Engine
 from tests.app.command import start
 from tests.app.serving import finish
@@ -151,15 +151,12 @@ def test_what_cannot_be_made_again_is_told_in_one_line(folder: Folder, capsys: p
 
 @pytest.fixture
 def running(folder: Folder) -> Iterator[None]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
     with start(
         *(
             "serve",
             "--no-browser",
             "--port",
-            str(port),
+            str(free_port()),
             "--model",
             folder.model,
             "--deterministic",
