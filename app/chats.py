@@ -9,7 +9,6 @@ from typing import Any
 
 from app.answer import PRESET, SETTINGS_FROM, SYSTEM_PROMPT, ModelSource, Question
 from app.answers import Answers
-from app.backend import Backend
 from app.chat_errors import (
     MAX_CHARACTERS,
     ChatError,
@@ -17,19 +16,19 @@ from app.chat_errors import (
     EmptyMessage,
     MessageTooLong,
 )
-from app.context import CONTEXT_FROM, Sight, see
-from app.errors import AppError
+from app.context import CONTEXT_FROM
+from app.copying import copy_conversation
 from app.inside.branching import Branch
 from app.inside.comparison import COMPARISON, Variation, new_comparison, picked
-from app.layers import Layers, layers_of, recommendation, sources
+from app.layers import sources
 from app.live import LiveRun
-from app.store import Conversation, Message, NotFound, Store
+from app.next_answer import NextAnswer, began
+from app.store import Conversation, Message, Store
 from app.store.events import EDIT_MESSAGE
 from app.store.presets import plain_settings
 from app.store.records import ContextPolicy
 from app.store.text import storable
 from app.titles import title_of
-from engine import EngineError, Sampling
 
 __all__ = [
     "MAX_CHARACTERS",
@@ -65,6 +64,7 @@ class Chats:
 
     def __init__(self, store: Store, models: ModelSource) -> None:
         self.answers = Answers(store, models)
+        self.next_answer = NextAnswer(store, models, self.answers.counts)
         self._store = store
         self._models = models
 
@@ -72,6 +72,7 @@ class Chats:
         """The same as one person sees them, see `Store.of`: others' conversations and answers are not there."""
         theirs = copy(self)
         theirs._store = self._store.of(owner)
+        theirs.next_answer = self.next_answer.of(theirs._store)
         return theirs
 
     def send(
@@ -92,7 +93,7 @@ class Chats:
         """
         text = _checked(text)
         if conversation_id is not None:
-            self._existing(conversation_id)
+            self._store.conversations.present(conversation_id)
         with self.answers.lock:
             self.answers.admit(conversation_id)
             with self._store.transaction():
@@ -115,7 +116,7 @@ class Chats:
         with self.answers.lock:
             self.answers.admit(message.conversation_id)
             with self._store.transaction():
-                begin = self._begin(self._existing(message.conversation_id), asked, settings or {})
+                begin = self._begin(self._store.conversations.present(message.conversation_id), asked, settings or {})
             return begin()
 
     def edit(self, message_id: str, text: str) -> Sent:
@@ -129,7 +130,7 @@ class Chats:
         with self.answers.lock:
             self.answers.admit(old.conversation_id)
             with self._store.transaction():
-                conversation = self._existing(old.conversation_id)
+                conversation = self._store.conversations.present(old.conversation_id)
                 new = self._store.messages.add(
                     old.conversation_id, parent_id=old.parent_id, role=old.role, content=text, edited=True
                 )
@@ -157,17 +158,9 @@ class Chats:
             self.answers.admit(message.conversation_id)
             with self._store.transaction():
                 message = self._store.messages.get(message_id)
-                conversation = self._existing(message.conversation_id)
-                path = self._path(conversation, message.parent_id)
+                conversation = self._store.conversations.present(message.conversation_id)
                 extra = {name: value for name, value in message.extra.items() if name != "error"}
-                question = Question(
-                    path,
-                    str(extra.get(SYSTEM_PROMPT, "")) if message.model else conversation.system_prompt,
-                    conversation.context_policy,
-                    self._settings_of_answer(conversation, message),
-                    begins=extra.get(CONTEXT_FROM),
-                    continued=message,
-                )
+                question = self._question_of(conversation, message, message)
                 self._store.messages.update(message.id, status="streaming")
                 # The path ends with it now: what followed was said to the answer as it was.
                 self._store.conversations.select(conversation.id, message.id)
@@ -193,19 +186,11 @@ class Chats:
         with self.answers.lock:
             self.answers.admit(message.conversation_id)
             with self._store.transaction():
-                conversation = self._existing(message.conversation_id)
-                path = self._path(conversation, message.parent_id)
+                conversation = self._store.conversations.present(message.conversation_id)
                 new = self._store.messages.add(
                     conversation.id, parent_id=message.parent_id, role="assistant", status="streaming", **branch.columns
                 )
-                question = Question(
-                    path,
-                    str(message.extra.get(SYSTEM_PROMPT, "")) if message.model else conversation.system_prompt,
-                    conversation.context_policy,
-                    self._settings_of_answer(conversation, message),
-                    begins=message.extra.get(CONTEXT_FROM),
-                    continued=new,
-                )
+                question = self._question_of(conversation, message, new)
             self.answers.start(new, question, dict(new.extra))
         return Sent(conversation.id, message.parent_id, new.id)
 
@@ -238,7 +223,7 @@ class Chats:
                         conversation.id, parent_id=conversation.current_message_id, role="user", content=text or ""
                     ).id
                 else:
-                    conversation = self._existing(str(conversation_id))
+                    conversation = self._store.conversations.present(str(conversation_id))
                 begins = [
                     self._begin(
                         conversation,
@@ -275,45 +260,11 @@ class Chats:
     def fork(self, message_id: str) -> Conversation:
         """A new conversation that begins with the path to a message, as a copy."""
         message = self._store.branches.present(message_id)
-        return self._copy(message.conversation_id, message.id)
+        return copy_conversation(self._store, message.conversation_id, message.id)
 
     def duplicate(self, conversation_id: str) -> Conversation:
         """A copy of a conversation with all its branches."""
-        return self._copy(conversation_id, None)
-
-    def recommendation(self) -> dict[str, Any]:
-        """What the publisher of the loaded model recommends; empty while none is loaded."""
-        backend = self._backend()
-        return recommendation(backend.info if backend else None)
-
-    def ignored_advice(self) -> tuple[str, ...]:
-        """What the publisher of the loaded model recommends and cannot be followed, a line each, and why."""
-        backend = self._backend()
-        return backend.info.ignored if backend else ()
-
-    def settings_of(self, conversation_id: str) -> Layers:
-        """The conversation's settings by layer, and all together; without the model's layer while none is loaded."""
-        return self._layers(self._existing(conversation_id), {})
-
-    def context_of(self, conversation_id: str, path: list[Message] | None = None) -> Sight:
-        """What the model will see of the current path with the next message, as far as that is known before it.
-
-        path: the current one, where it has been read already.
-        """
-        conversation = self._existing(conversation_id)
-        path = self._path(conversation, conversation.current_message_id) if path is None else path
-        arguments: dict[str, Any] = {
-            "system_prompt": conversation.system_prompt,
-            "policy": conversation.context_policy,
-            "counts": self.answers.counts,
-            "begins": _begins(path),
-        }
-        try:
-            return see(path, backend=self._backend(), **arguments)
-        except EngineError:
-            # The last turn alone is too long, or an engine elsewhere does not answer; which older ones were dropped is
-            # still true.
-            return see(path, backend=None, **arguments)
+        return copy_conversation(self._store, conversation_id)
 
     def stop(self, conversation_id: str) -> bool:
         """End the conversation's answer, in whatever phase; what there is of it is kept. False if none
@@ -343,12 +294,6 @@ class Chats:
     def _visible(self, live: LiveRun | None) -> LiveRun | None:
         return live if live and self._store.conversations.has(live.conversation_id) else None
 
-    def _existing(self, conversation_id: str) -> Conversation:
-        conversation = self._store.conversations.get(conversation_id)
-        if conversation.deleted_at is not None:
-            raise NotFound("conversation", conversation_id)
-        return conversation
-
     def _conversation(
         self,
         conversation_id: str | None,
@@ -368,7 +313,7 @@ class Chats:
                 settings=settings,
                 context_policy=context_policy or "drop_oldest",
             )
-        conversation = self._existing(conversation_id)
+        conversation = conversations.present(conversation_id)
         if not conversation.title:
             conversations.suggest_title(conversation_id, title_of(text), "first words")
         return conversations.configure(
@@ -392,7 +337,7 @@ class Chats:
 
         once: settings over all others; once_from: which layer they are told to come from. extra: for its column.
         """
-        layers = self._layers(conversation, once)
+        layers = self.next_answer.layers(conversation, once)
         sampling = layers.effective
         path = self._path(conversation, parent_id)
         told: dict[str, Any] = {SETTINGS_FROM: sources(layers, once, once_from), PRESET: layers.preset.name}
@@ -407,9 +352,7 @@ class Chats:
             settings=plain_settings(sampling.to_dict()),
             extra=extra,
         )
-        question = Question(
-            path, conversation.system_prompt, conversation.context_policy, sampling, begins=_begins(path)
-        )
+        question = Question(path, conversation.system_prompt, conversation.context_policy, sampling, begins=began(path))
 
         def begin() -> Sent:
             self.answers.start(message, question, extra)
@@ -417,53 +360,25 @@ class Chats:
 
         return begin
 
+    def _question_of(self, conversation: Conversation, answer: Message, continued: Message) -> Question:
+        """What an answer was asked, to go on with it, or with what was made of it."""
+        return Question(
+            self._path(conversation, answer.parent_id),
+            str(answer.extra.get(SYSTEM_PROMPT, "")) if answer.model else conversation.system_prompt,
+            conversation.context_policy,
+            self.next_answer.settings_of(conversation, answer),
+            begins=answer.extra.get(CONTEXT_FROM),
+            continued=continued,
+        )
+
     def _path(self, conversation: Conversation, leaf_id: str | None) -> list[Message]:
         return self._store.messages.path(conversation.id, leaf_id=leaf_id) if leaf_id else []
-
-    def _layers(self, conversation: Conversation, once: Mapping[str, Any]) -> Layers:
-        backend = self._backend()
-        return layers_of(self._store, conversation, backend.info if backend else None, once)
-
-    def _settings_of_answer(self, conversation: Conversation, message: Message) -> Sampling:
-        if not message.settings:
-            return self._layers(conversation, {}).effective
-        seed = {} if message.seed is None else {"seed": message.seed}
-        return Sampling.from_dict(message.settings | seed)
-
-    def _backend(self) -> Backend | None:
-        """The model, if it is loaded."""
-        try:
-            return self._models.backend(timeout=0)
-        except AppError:
-            return None
-
-    def _copy(self, conversation_id: str, leaf_id: str | None) -> Conversation:
-        store = self._store
-        with store.transaction():
-            original = self._existing(conversation_id)
-            copy = store.conversations.create(
-                title=original.title,
-                title_by=original.title_by,
-                system_prompt=original.system_prompt,
-                preset_id=original.preset_id,
-                settings=original.settings,
-                context_policy=original.context_policy,
-            )
-            store.conversations.tag(copy.id, store.conversations.tags(original.id))
-            store.branches.copy(original.id, copy.id, leaf_id=leaf_id)
-            return store.conversations.get(copy.id)
 
 
 def can_continue(message: Message) -> bool:
     """Whether an answer ended before its end, and there is something of it."""
     cut = message.status in UNFINISHED or (message.status == "complete" and message.finish_reason == "length")
     return message.role == "assistant" and bool(message.content or message.new_tokens) and cut
-
-
-def _begins(path: list[Message]) -> str | None:
-    """Where the prompt of the path's last answer began, if older messages were dropped from it."""
-    answers = [message for message in path if message.role == "assistant"]
-    return answers[-1].extra.get(CONTEXT_FROM) if answers else None
 
 
 def _checked(text: str) -> str:

@@ -77,7 +77,7 @@ async def _events(store: Store, chats: Chats, message_id: str, position: int) ->
 def _memory(chats: Chats, conversation_id: str) -> dict[str, Any] | None:
     """What the model sees now that the answer is there; None where the conversation was deleted meanwhile."""
     try:
-        return memory_view(chats.context_of(conversation_id))
+        return memory_view(chats.next_answer.sight(conversation_id))
     except NotFound:
         return None
 

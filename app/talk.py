@@ -94,7 +94,7 @@ class TalkHere:
         return sent.conversation_id, sent.message_id
 
     def settings(self, conversation_id: str) -> dict[str, Any]:
-        return self._chats.settings_of(conversation_id).effective.to_dict()
+        return self._chats.next_answer.settings(conversation_id).effective.to_dict()
 
     def configure(self, conversation_id: str, settings: dict[str, Any], system_prompt: str | None) -> None:
         conversation = self._store.conversations.get(conversation_id)

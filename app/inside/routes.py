@@ -149,7 +149,7 @@ def inside_routes(of: Callable[[Request], Workspace], models: Models) -> APIRout
         chats = of(request).chats
         prompt: list[int] = []
         if asked.conversation is not None:
-            sight = chats.context_of(asked.conversation)
+            sight = chats.next_answer.sight(asked.conversation)
             prompt = engine.chat_tokens(sight.prompt) if sight.prompt else []
         sampling = Sampling.from_dict(asked.settings or {})
         if asked.ids is not None:
@@ -237,7 +237,7 @@ def inside_routes(of: Callable[[Request], Workspace], models: Models) -> APIRout
         store, chats = of(request).store, of(request).chats
         if asked.presets is not None:
             presets = [store.presets.get(id) for id in asked.presets]
-            below = [settings_below(preset, chats.recommendation()) for preset in presets]
+            below = [settings_below(preset, chats.next_answer.recommendation()) for preset in presets]
             variations = comparison.presets_varied(presets, below)
         elif asked.sweep and len(asked.sweep) == 1:
             [(name, values)] = asked.sweep.items()

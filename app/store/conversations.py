@@ -82,6 +82,13 @@ class Conversations:
             raise NotFound("conversation", id)
         return Conversation.from_row(rows[0])
 
+    def present(self, id: str) -> Conversation:
+        """The conversation, if it is not in the trash."""
+        conversation = self.get(id)
+        if conversation.deleted_at is not None:
+            raise NotFound("conversation", id)
+        return conversation
+
     def some(self, ids: Iterable[str]) -> builtins.list[Conversation]:
         """Those of these ids that are there, in their order; also some in the trash."""
         asked = [storable(id) for id in ids]

@@ -73,7 +73,7 @@ class Handlers:
             revision=revision,
             title=conversation.title if conversation else "",
             messages=path_views(self.store, path),
-            memory=memory_view(self.chats.context_of(conversation.id, path)) if conversation else None,
+            memory=memory_view(self.chats.next_answer.sight(conversation.id, path)) if conversation else None,
             notice=notice,
             focus=focus,
             undo=undo,

@@ -40,7 +40,7 @@ class PresetHandlers:
 
     def read(self, *form: Any) -> Form:
         """The drawer as the page sent it; raises InvalidSampling."""
-        return read_form(self.store, self.chats.recommendation(), *form)
+        return read_form(self.store, self.chats.next_answer.recommendation(), *form)
 
     def remember(self, conversation: Conversation, read: Form) -> None:
         """Keep the drawer in a conversation."""
@@ -54,21 +54,24 @@ class PresetHandlers:
 
     def below(self, preset_id: str) -> dict[str, Any]:
         """All that a preset and the model's recommendation set together."""
-        return settings_below(find_preset(self.store, preset_id), self.chats.recommendation())
+        return settings_below(find_preset(self.store, preset_id), self.chats.next_answer.recommendation())
 
     def layers(self, conversation: Conversation | None, preset_id: str | None = None) -> dict[str, Any]:
         """Where the drawer's values come from; preset_id: for a new conversation."""
         preset = find_preset(self.store, conversation.preset_id if conversation else preset_id)
         event = self.store.events.latest(conversation.id, CONFIGURE) if conversation else None
-        view = layers_view(self.store, preset, self.chats.recommendation(), event.id if event else "")
+        view = layers_view(self.store, preset, self.chats.next_answer.recommendation(), event.id if event else "")
         revision = self.store.revision(conversation.id) if conversation else 0
         return self.sequence.stamp(
-            "layers", revision=revision, ignored=[told(line) for line in self.chats.ignored_advice()], **view
+            "layers",
+            revision=revision,
+            ignored=[told(line) for line in self.chats.next_answer.ignored_advice()],
+            **view,
         )
 
     def form(self, conversation: Conversation | None) -> list[Any]:
         """The whole drawer: where values come from, then preset, system prompt, policy, settings."""
-        preset, *rest = form_values(self.store, conversation, self.chats.recommendation())
+        preset, *rest = form_values(self.store, conversation, self.chats.next_answer.recommendation())
         return [self.layers(conversation), self.dropdown(preset), *rest]
 
     def dropdown(self, preset_id: str) -> gr.Dropdown:

@@ -118,12 +118,12 @@ def test_each_policy_in_a_conversation_and_what_is_told(store: Store) -> None:
         sent = chats.send(None, words(20), system_prompt="Be brief.")
         finish(chats, store, sent)
         id = sent.conversation_id
-        assert (chats.context_of(id).begins, dict(chats.context_of(id).out)) == (None, {})
+        assert (chats.next_answer.sight(id).begins, dict(chats.next_answer.sight(id).out)) == (None, {})
         finish(chats, store, chats.send(id, words(19)))
         later = finish(chats, store, chats.send(id, words(25)))
         assert [one["content"].count("w") for one in backend.requests[-1][0]] == [0, 25]
         path = store.messages.path(id)
-        sight = chats.context_of(id)
+        sight = chats.next_answer.sight(id)
         assert sight.begins == later.extra[CONTEXT_FROM] == path[4].id
         assert dict(sight.out) == {one.id: "dropped" for one in path[:4]}
 
@@ -136,7 +136,7 @@ def test_each_policy_in_a_conversation_and_what_is_told(store: Store) -> None:
         assert asked[1][0] == "assistant"
         assert not any("w" in content for _, content in asked)
         assert asked[-1] == ("user", "short")
-        assert chats.context_of(id).out[path[4].id] == "excluded"
+        assert chats.next_answer.sight(id).out[path[4].id] == "excluded"
 
         conversation = store.conversations.get(id)
         store.conversations.configure(
@@ -150,8 +150,8 @@ def test_each_policy_in_a_conversation_and_what_is_told(store: Store) -> None:
         assert refused.status == "error"
         assert refused.extra[OUT_OF_CONTEXT]
         question = str(refused.parent_id)
-        assert chats.context_of(id).out[question] == "too long"
-        assert chats.context_of(id).out[refused.id] == "failed"
+        assert chats.next_answer.sight(id).out[question] == "too long"
+        assert chats.next_answer.sight(id).out[refused.id] == "failed"
         assert store.messages.get(question).content == words(40)
 
 
@@ -160,7 +160,7 @@ def test_without_a_model_the_last_cut_is_told(store: Store) -> None:
         sent = chats.send(None, words(30))
         finish(chats, store, sent)
         finish(chats, store, chats.send(sent.conversation_id, words(20)))
-        known = chats.context_of(sent.conversation_id)
+        known = chats.next_answer.sight(sent.conversation_id)
     path = store.messages.path(sent.conversation_id)
     without = see(
         path,

@@ -87,7 +87,7 @@ def test_settings_are_the_conversations_over_the_presets_over_the_models(store: 
     with chatting(store, backend) as chats:
         sent = chats.send(None, "Hello", settings={"repetition_penalty": 1.3}, preset_id=partial.id)
         answer = finish(chats, store, sent)
-        layers = chats.settings_of(sent.conversation_id)
+        layers = chats.next_answer.settings(sent.conversation_id)
         # What is not valid of a recommendation is left aside.
         assert layers.model == {"temperature": 0.6, "top_k": 20, "min_p": 0.01}
         assert layers.preset == partial
@@ -101,17 +101,17 @@ def test_settings_are_the_conversations_over_the_presets_over_the_models(store: 
         again = chats.regenerate(sent.message_id, {"temperature": 0.0, "seed": 3})
         once = finish(chats, store, again)
         assert (once.settings["temperature"], once.seed) == (0.0, 3)
-        assert chats.settings_of(sent.conversation_id) == layers
+        assert chats.next_answer.settings(sent.conversation_id) == layers
         with pytest.raises(InvalidSampling):
             chats.regenerate(sent.message_id, {"temperature": -1})
         assert store.messages.siblings(again.message_id)[-1].id == again.message_id
 
         store.conversations.reset(sent.conversation_id)
-        assert chats.settings_of(sent.conversation_id).effective.repetition_penalty == 1.2
+        assert chats.next_answer.settings(sent.conversation_id).effective.repetition_penalty == 1.2
         event = store.events.latest(sent.conversation_id)
         assert event is not None
         store.events.undo(event.id)
-        assert chats.settings_of(sent.conversation_id) == layers
+        assert chats.next_answer.settings(sent.conversation_id) == layers
 
 
 def test_the_default_preset_leaves_what_the_model_recommends_in_force(store: Store) -> None:
@@ -119,14 +119,14 @@ def test_the_default_preset_leaves_what_the_model_recommends_in_force(store: Sto
     with chatting(store, backend) as chats:
         sent = chats.send(None, "Hello")
         answer = finish(chats, store, sent)
-        layers = chats.settings_of(sent.conversation_id)
+        layers = chats.next_answer.settings(sent.conversation_id)
         assert (layers.effective.temperature, layers.effective.top_p, layers.effective.top_k) == (0.6, 0.8, 40)
         assert [layers.source(name) for name in ("temperature", "top_k")] == ["model", "preset"]
         assert answer.settings["temperature"] == 0.6
         # Any other preset was chosen, and holds.
         precise = chats.send(None, "Hello", preset_id="precise")
         assert finish(chats, store, precise).settings["temperature"] == 0.2
-        assert chats.settings_of(precise.conversation_id).source("temperature") == "preset"
+        assert chats.next_answer.settings(precise.conversation_id).source("temperature") == "preset"
 
 
 def test_a_slider_that_is_drawn_is_one_change_to_undo(store: Store) -> None:
