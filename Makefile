@@ -12,8 +12,8 @@ CONFORMANCE := .venv-conformance
 run: $(VENV)/.app  ## start Fireside; the first start fetches the model
 	@$(BIN)/fireside
 
-test: $(VENV)/.test  ## run the tests; ARGS="tests/engine" for some
-	@$(BIN)/python -m pytest $(ARGS)
+test: $(VENV)/.test  ## run the tests, two at a time; ARGS="tests/engine" for some
+	@$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 lint: $(VENV)/.lint
 	$(BIN)/ruff check .

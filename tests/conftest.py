@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
 
 import weights
 from app.home import models_folder
+from tests.turnstile import turn
 
 # Read when torch is imported. Its threads otherwise spin while they wait for each other, which beside other busy
 # processes made the tests of tiny models nine times as slow.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 # A shell starts what goes on in the background with Ctrl+C ignored, which the processes of tests would inherit.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    with turn(alone=item.get_closest_marker("alone") is not None):
+        return (yield)
 
 
 @pytest.fixture(scope="session")

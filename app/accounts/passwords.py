@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import threading
+from functools import cache
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
@@ -15,8 +16,6 @@ SHORTEST, LONGEST = 8, 1_000
 
 # The defaults of argon2-cffi are the second of RFC 9106's recommendations: 64 MiB and some 50 ms each.
 _hasher = PasswordHasher()
-# Of nothing anybody knows: what is verified for a name that is unknown.
-_nobody = _hasher.hash(secrets.token_urlsafe())
 # One at a time, so that many attempts do not take the memory and the cores of the model.
 _lock = threading.Lock()
 
@@ -32,8 +31,16 @@ def hash_password(password: str) -> str:
 def verify_password(password_hash: str | None, password: str) -> bool:
     """Whether it is the password of this hash; None: of nobody, which takes as long and is never right."""
     with _lock:
+        # Also where it is not needed, or its first use would tell that the name is unknown.
+        nobody = _nobody()
         try:
-            _hasher.verify(password_hash or _nobody, storable(password[: LONGEST + 1]))
+            _hasher.verify(password_hash or nobody, storable(password[: LONGEST + 1]))
         except (VerificationError, InvalidHashError):
             return False
     return password_hash is not None
+
+
+@cache
+def _nobody() -> str:
+    """The hash of nothing anybody knows: what is verified for a name that is unknown."""
+    return _hasher.hash(secrets.token_urlsafe())

@@ -144,7 +144,7 @@ def _preset(name: str, home: Path | None) -> dict[str, Any]:
 
 
 def _text(prompt: str) -> str:
-    from app.chats import MAX_CHARACTERS, EmptyMessage, MessageTooLong
+    from app.chat_errors import MAX_CHARACTERS, EmptyMessage, MessageTooLong
 
     if prompt == "-":
         # At most four bytes a character: enough to see that it is too long, whatever the other end sends.

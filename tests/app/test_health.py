@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 
 import httpx
+import pytest
 import uvicorn
 from fastapi import FastAPI
 
@@ -27,6 +28,7 @@ LONGEST_SECONDS = 0.1
 LATE = 0.03
 
 
+@pytest.mark.alone
 def test_health_is_told_at_once_while_eight_answers_are_written(store: Store, model_path: Path) -> None:
     models = Models(store.home, str(model_path), loader=partial(Engine.load, speculate=False, context=2048))
     chats = Chats(store, models)

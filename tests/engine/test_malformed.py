@@ -258,7 +258,7 @@ CONFIGS: list[tuple[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize(("key", "value"), CONFIGS, ids=lambda value: f"{value!r:.40}")
+@pytest.mark.parametrize(("key", "value"), CONFIGS, ids=lambda value: "absent" if value is ABSENT else f"{value!r:.40}")
 def test_broken_config(key: str, value: Any, tmp_path: Path) -> None:
     folder = write_tiny_folder(tmp_path / "model")
     config = {**CONFIG, key: value}

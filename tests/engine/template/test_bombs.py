@@ -68,6 +68,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
         yield engine
 
 
+@pytest.mark.alone
 def test_bombs_do_not_hold_up_another_chat(engine: Engine, capsys: pytest.CaptureFixture[str]) -> None:
     stream = Stream(engine)
     stream.start()
