@@ -368,7 +368,9 @@ class Engine:
     ) -> Run:
         sampling = sampling or Sampling()
         if constraint is not None and sampling.ignore_eos:
-            raise InvalidSampling("ignore_eos has no meaning where a JSON schema says when the answer is whole")
+            raise InvalidSampling(
+                "ignore_eos has no meaning where a JSON schema says when the answer is whole", "ignore_eos"
+            )
         tokens = tuple(self._checked([*prompt, *answer]))
         if len(tokens) >= self.info.context:
             raise ContextOverflow(need=len(tokens) + 1, have=self.info.context)

@@ -42,7 +42,11 @@ class UnsupportedModel(EngineError):
 
 
 class InvalidSampling(EngineError):
-    """A sampling setting is unknown, of the wrong type or out of range."""
+    """A sampling setting is unknown, of the wrong type or out of range. setting: its name, where it is a known one."""
+
+    def __init__(self, message: str, setting: str | None = None) -> None:
+        super().__init__(message)
+        self.setting = setting
 
 
 class InvalidSchema(EngineError):

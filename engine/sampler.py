@@ -91,7 +91,9 @@ class Sampler:
             self._counts = np.zeros(vocabulary, np.float32)
         if sampling.logit_bias:
             if (highest := max(sampling.logit_bias)) >= vocabulary:
-                raise InvalidSampling(f"logit_bias names token {highest}, but the vocabulary ends at {vocabulary - 1}")
+                raise InvalidSampling(
+                    f"logit_bias names token {highest}, but the vocabulary ends at {vocabulary - 1}", "logit_bias"
+                )
             self._bias = np.zeros(vocabulary, np.float32)
             self._bias[list(sampling.logit_bias)] = list(sampling.logit_bias.values())
 

@@ -96,12 +96,14 @@ class Sampling:
             if value is not None or name not in OPTIONAL:
                 object.__setattr__(self, name, _integer(name, value, bounds))
         if not isinstance(self.ignore_eos, bool):
-            raise InvalidSampling(f"ignore_eos must be true or false, not {self.ignore_eos!r}")
+            raise InvalidSampling(f"ignore_eos must be true or false, not {self.ignore_eos!r}", "ignore_eos")
         object.__setattr__(self, "stop", _stops(self.stop))
         object.__setattr__(self, "logit_bias", _biases(self.logit_bias))
         object.__setattr__(self, "stop_token_ids", _stop_tokens(self.stop_token_ids))
         if self.max_tokens is not None and self.min_tokens > self.max_tokens:
-            raise InvalidSampling(f"min_tokens is {self.min_tokens}, but max_tokens only {self.max_tokens}")
+            raise InvalidSampling(
+                f"min_tokens is {self.min_tokens}, but max_tokens only {self.max_tokens}", "min_tokens"
+            )
 
     @classmethod
     def from_dict(cls, settings: Mapping[str, Any]) -> Sampling:
@@ -129,9 +131,9 @@ class Sampling:
 
 def _real(name: str, value: Any, bounds: Bounds) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) < math.inf:
-        raise InvalidSampling(f"{name} must be a number, not {value!r:.40}")
+        raise InvalidSampling(f"{name} must be a number, not {value!r:.40}", name)
     if not bounds.hold(value):
-        raise InvalidSampling(f"{name} must be {bounds}, not {value!r:.40}")
+        raise InvalidSampling(f"{name} must be {bounds}, not {value!r:.40}", name)
     return float(value)
 
 
@@ -140,38 +142,42 @@ def _integer(name: str, value: Any, bounds: Bounds) -> int:
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int):
-        raise InvalidSampling(f"{name} must be a whole number, not {value!r:.40}")
+        raise InvalidSampling(f"{name} must be a whole number, not {value!r:.40}", name)
     if not bounds.hold(value):
-        raise InvalidSampling(f"{name} must be from {int(bounds.low)} to {int(bounds.high)}, not {value}")
+        raise InvalidSampling(f"{name} must be from {int(bounds.low)} to {int(bounds.high)}, not {value}", name)
     return value
 
 
 def _stops(stop: Any) -> tuple[str, ...]:
     stops = (stop,) if isinstance(stop, str) else tuple(stop or ())
     if len(stops) > MAX_STOPS:
-        raise InvalidSampling(f"at most {MAX_STOPS} stop strings are possible, not {len(stops)}")
+        raise InvalidSampling(f"at most {MAX_STOPS} stop strings are possible, not {len(stops)}", "stop")
     for text in stops:
         if not isinstance(text, str) or not text or len(text) > MAX_STOP_CHARACTERS:
-            raise InvalidSampling(f"a stop string must have 1 to {MAX_STOP_CHARACTERS:,} characters: {text!r:.40}")
+            raise InvalidSampling(
+                f"a stop string must have 1 to {MAX_STOP_CHARACTERS:,} characters: {text!r:.40}", "stop"
+            )
     return stops
 
 
 def _stop_tokens(tokens: Any) -> tuple[int, ...]:
     tokens = tuple(tokens or ()) if isinstance(tokens, (list, tuple, type(None))) else (tokens,)
     if len(tokens) > MAX_STOP_TOKENS:
-        raise InvalidSampling(f"at most {MAX_STOP_TOKENS} stop_token_ids are possible, not {len(tokens)}")
+        raise InvalidSampling(
+            f"at most {MAX_STOP_TOKENS} stop_token_ids are possible, not {len(tokens)}", "stop_token_ids"
+        )
     for token in tokens:
         if not isinstance(token, int) or isinstance(token, bool) or token < 0:
-            raise InvalidSampling(f"stop_token_ids must be token ids, not {token!r:.40}")
+            raise InvalidSampling(f"stop_token_ids must be token ids, not {token!r:.40}", "stop_token_ids")
     return tokens
 
 
 def _biases(biases: Any) -> Mapping[int, float]:
     if not isinstance(biases, Mapping) or len(biases) > MAX_LOGIT_BIASES:
-        raise InvalidSampling(f"logit_bias must map at most {MAX_LOGIT_BIASES:,} token ids to numbers")
+        raise InvalidSampling(f"logit_bias must map at most {MAX_LOGIT_BIASES:,} token ids to numbers", "logit_bias")
     parsed: dict[int, float] = {}
     for token, bias in biases.items():
         if not str(token).isdecimal():
-            raise InvalidSampling(f"logit_bias must be keyed by token ids, not {token!r:.40}")
+            raise InvalidSampling(f"logit_bias must be keyed by token ids, not {token!r:.40}", "logit_bias")
         parsed[int(token)] = _real("logit_bias", bias, Bounds(-100.0, 100.0))
     return MappingProxyType(parsed)

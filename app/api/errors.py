@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,6 +20,7 @@ from engine.errors import EngineBusy, InvalidSchema, InvalidTools, TemplateError
 # Clients wait so long before they ask again; an answer of a small model takes about that.
 RETRY_SECONDS = 2
 MAX_MESSAGE_CHARACTERS = 500
+FIELD = re.compile(r"(?!(?:str|int|float|bool|dict|list)$)[a-z_]+")
 
 
 class ApiError(AppError):
@@ -79,7 +81,9 @@ def api_error(error: Exception) -> ApiError | None:
             return ApiError(str(error), 503, type="server_error", code="model_not_ready", retry=True)
         case RemoteError():
             return ApiError(str(error), 502, type="server_error")
-        case InvalidSampling() | InvalidPrompt() | TemplateError():
+        case InvalidSampling():
+            return ApiError(str(error), param=error.setting)
+        case InvalidPrompt() | TemplateError():
             return ApiError(str(error))
         case EngineBusy():
             return ApiError(str(error), 429, type="rate_limit_error", code="queue_full", retry=True)
@@ -92,8 +96,18 @@ def api_error(error: Exception) -> ApiError | None:
 
 
 def _invalid(error: RequestValidationError) -> ApiError:
-    """Of what pydantic found, the first."""
-    found = error.errors()[0]
-    # The first place is that the field is in the body.
-    field = ".".join(str(part) for part in found["loc"][1:])
-    return ApiError(f"{field}: {found['msg']}" if field else found["msg"], param=field or None)
+    """Of what pydantic found, the first; of a field that may be of several types, what fits the given one best."""
+    errors = error.errors()
+    if errors[0]["type"] == "json_invalid":
+        return ApiError(f"the body is not JSON: {errors[0]['ctx']['error']} at character {errors[0]['loc'][-1]}")
+    field = _field(errors[0])
+    found = max((each for each in errors if _field(each)[: len(field)] == field), key=lambda each: len(_field(each)))
+    if not (field := _field(found)):
+        return ApiError("the body must be a JSON object")
+    name = ".".join(map(str, field))
+    return ApiError(f"{name}: {found['msg']}", param=name)
+
+
+def _field(error: Mapping[str, Any]) -> tuple[str | int, ...]:
+    """Where it is in the body, without the types that pydantic names there."""
+    return tuple(part for part in error["loc"][1:] if isinstance(part, int) or FIELD.fullmatch(part))

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, BeforeValidator, Field
 
 from app.api.errors import ApiError
 from app.api.fields import Fields, Text
 from app.api.tools import ToolCall, ToolChoice, ToolList
+from engine.sampling import INTEGER_BOUNDS
 
 # Answers of one request that are computed at once, beside the engine's slots for everybody.
 MAX_CHOICES = 8
+MAX_LOGPROBS = int(INTEGER_BOUNDS["logprobs"].high)
 
 TokenIds = Annotated[list[int], Field(min_length=1, max_length=1_000_000)]
 
@@ -59,9 +61,17 @@ class TextPart(Fields):
     text: Text
 
 
+def _of_text(content: Any) -> Any:
+    """Raises ApiError for parts that are no text."""
+    kinds = [part.get("type") for part in content if isinstance(part, dict)] if isinstance(content, list) else []
+    if other := next((kind for kind in kinds if isinstance(kind, str) and kind != "text"), None):
+        raise ApiError(f"{other:.40} is not supported: messages are text", param="messages", code="unsupported")
+    return content
+
+
 class ChatMessage(Fields):
     role: Literal["system", "developer", "user", "assistant", "tool"]
-    content: Text | list[TextPart] | None = None
+    content: Annotated[Text | list[TextPart] | None, BeforeValidator(_of_text)] = None
     reasoning_content: Text | None = None
     tool_calls: Annotated[list[ToolCall], Field(max_length=1_000)] | None = None
     tool_call_id: Annotated[str, Field(max_length=200)] | None = None
@@ -117,7 +127,7 @@ class ChatRequest(AnswerRequest):
     messages: Annotated[list[ChatMessage], Field(min_length=1, max_length=10_000)]
     max_completion_tokens: int | None = None
     logprobs: bool | None = None
-    top_logprobs: int | None = None
+    top_logprobs: Annotated[int, Field(ge=0, le=MAX_LOGPROBS)] | None = None
     response_format: ResponseFormat | None = None
     tools: ToolList | None = None
     tool_choice: ToolChoice | None = None

@@ -16,6 +16,7 @@ SAME_NAME = (
 )
 # What vLLM takes for "all of them".
 ALL = -1
+SEEDS = 2**63
 
 
 def sampling_of(request: AnswerRequest, info: EngineInfo, **more: Any) -> Sampling:
@@ -23,6 +24,9 @@ def sampling_of(request: AnswerRequest, info: EngineInfo, **more: Any) -> Sampli
     given = {name: getattr(request, name) for name in SAME_NAME} | more
     if given["top_k"] == ALL:
         given["top_k"] = 0
+    # OpenAI's API has negative seeds, too.
+    if given["seed"] is not None and -SEEDS <= given["seed"] < 0:
+        given["seed"] += SEEDS
     settings = {name: value for name, value in given.items() if value is not None}
     return Sampling.from_dict({**NEUTRAL, **recommendation(info), **settings})
 
@@ -30,4 +34,4 @@ def sampling_of(request: AnswerRequest, info: EngineInfo, **more: Any) -> Sampli
 def choices_of(sampling: Sampling, n: int) -> list[Sampling]:
     """The settings of n answers: with a seed, each has its own, counted from it."""
     seed = sampling.seed
-    return [sampling if seed is None else sampling.replace(seed=(seed + index) % 2**63) for index in range(n)]
+    return [sampling if seed is None else sampling.replace(seed=(seed + index) % SEEDS) for index in range(n)]

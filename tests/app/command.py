@@ -1,10 +1,14 @@
-"""Runs the `fireside` command as a person's shell would: a real process."""
+"""Runs the `fireside` command, as a person's shell would or in this process."""
 
 from __future__ import annotations
 
+import io
 import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
+
+from app.cli import main
 
 FIRESIDE = (sys.executable, "-m", "app.cli")
 ROOT = Path(__file__).resolve().parents[2]
@@ -22,6 +26,14 @@ def fireside(*arguments: str | Path, stdin: str = "") -> subprocess.CompletedPro
         cwd=ROOT,
         timeout=LIMIT_SECONDS,
     )
+
+
+def fireside_here(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """The same in this process, which takes no start: for what a process of its own would not make different."""
+    out, err = io.StringIO(), io.StringIO()
+    with redirect_stdout(out), redirect_stderr(err):
+        code = main([str(each) for each in arguments])
+    return subprocess.CompletedProcess(arguments, code, out.getvalue(), err.getvalue())
 
 
 def start(*arguments: str | Path) -> subprocess.Popen[bytes]:

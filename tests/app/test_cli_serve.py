@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import socket
 import subprocess
 import threading
 import time
@@ -11,9 +10,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import httpx
 import pytest
 
+from benchmarks.machine import free_port
+from tests.app import plain_http
 from tests.app.command import FIRESIDE, ROOT
 from tests.package_index import point_pip_at
 from weights import DEFAULT
@@ -25,8 +25,7 @@ class Server:
     """A server process, with everything it has printed so far in `said`."""
 
     def __init__(self, *arguments: str | Path) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            port = str(free.getsockname()[1])
+        port = str(free_port())
         self.url = f"http://127.0.0.1:{port}"
         self.said = ""
         self.process = subprocess.Popen(
@@ -76,7 +75,7 @@ def server(*arguments: str | Path) -> Iterator[Server]:
 def test_it_serves_the_page_until_it_is_told_to_end(number: signal.Signals, tmp_path: Path, model_path: Path) -> None:
     with server("--home", tmp_path / "home", "--models", model_path.parents[1]) as running:
         running.wait_for(running.url)
-        assert "Fireside" in httpx.get(running.url).text
+        assert "Fireside" in plain_http.get(running.url).text
         assert (tmp_path / "home" / "kv").is_dir()
         assert running.end(number) == 0
         assert "Traceback" not in running.said
@@ -91,5 +90,5 @@ def test_a_model_that_cannot_be_had_is_told_in_the_terminal_and_the_page_stays(
         running.wait_for(running.url)
         running.wait_for(str(DEFAULT.path_in(tmp_path / "models")))
         assert running.said.count("fireside: ") == 1
-        assert httpx.get(f"{running.url}/status").json()["status"] == "failed"
+        assert plain_http.get(f"{running.url}/status").json()["status"] == "failed"
         assert running.end(signal.SIGTERM) == 0

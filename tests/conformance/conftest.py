@@ -16,6 +16,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
 from benchmarks.machine import free_port
+from tests.app import plain_http
 from tests.browser.conftest import browser
 
 __all__ = ["browser", "folder", "python_of", "vllm"]
@@ -79,7 +80,7 @@ def vllm(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str
             assert process.poll() is None, log.read_text()[-3000:]
             assert monotonic() < deadline, log.read_text()[-3000:]
             try:
-                if httpx.get(f"{address}/health", timeout=2).status_code == 200:
+                if plain_http.get(f"{address}/health", timeout=2).status_code == 200:
                     break
             except httpx.HTTPError:
                 sleep(0.5)

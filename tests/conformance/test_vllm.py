@@ -9,7 +9,6 @@ from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
 
-import httpx
 import jsonschema_rs
 import openai
 import pytest
@@ -19,6 +18,7 @@ from app.remote import Address, RemoteEngine
 from app.store import Store
 from benchmarks.machine import free_port
 from engine import ContextOverflow, Engine, Sampling
+from tests.app import plain_http
 from tests.app.api.conftest import api_server, client_of
 from tests.browser.conftest import Server, answers, ask, wait_answered
 from tests.conformance.conftest import CONTEXT
@@ -86,7 +86,7 @@ def test_an_answer_goes_on_from_its_text(remote: RemoteEngine) -> None:
 
 
 def running(vllm: str) -> float:
-    lines = httpx.get(vllm.removesuffix("/v1") + "/metrics", timeout=20).text.splitlines()
+    lines = plain_http.get(vllm.removesuffix("/v1") + "/metrics", timeout=20).text.splitlines()
     return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith("vllm:num_requests_running"))
 
 

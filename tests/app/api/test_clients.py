@@ -7,9 +7,9 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import openai
 import pytest
@@ -96,6 +96,7 @@ def test_langchain_is_told_of_errors(address: str) -> None:
         langchain(address, model="gpt-5").invoke("hello")
 
 
+LLM_CLIENT = Path(__file__).with_name("llm_client.py")
 EXTRA = """\
 - model_id: fire
   model_name: {model}
@@ -115,45 +116,60 @@ def light(logs: int) -> str:
 """
 
 
-@pytest.fixture
-def llm(address: str, tmp_path: Path) -> Any:
+class Told(NamedTuple):
+    code: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture(scope="module")
+def llm(address: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Told]]:
     """Runs the command `llm` with our server as an extra OpenAI model."""
-    (tmp_path / "extra-openai-models.yaml").write_text(EXTRA.format(model=MODEL, address=address))
-    environment = os.environ | {"LLM_USER_PATH": str(tmp_path), "OPENAI_API_KEY": "none", "NO_COLOR": "1"}
+    folder = tmp_path_factory.mktemp("llm")
+    (folder / "extra-openai-models.yaml").write_text(EXTRA.format(model=MODEL, address=address))
+    environment = os.environ | {"LLM_USER_PATH": str(folder), "OPENAI_API_KEY": "none", "NO_COLOR": "1"}
+    command, pipe = [sys.executable, LLM_CLIENT], subprocess.PIPE
+    process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env=environment, cwd=folder)
+    assert process.stdin
+    assert process.stdout
+    given, taken = process.stdin, process.stdout
 
-    def run(*arguments: str, model: str = "fire") -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "llm", "prompt", "hello", "-m", model, "-o", "seed", "1", *arguments]
-        return subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path, timeout=60)
+    def run(*arguments: str, model: str = "fire") -> Told:
+        print(json.dumps(["prompt", "hello", "-m", model, "-o", "seed", "1", *arguments]), file=given, flush=True)
+        return Told(*json.loads(taken.readline()))
 
-    return run
+    yield run
+    given.close()
+    assert process.wait(20) == 0
+    taken.close()
 
 
-def test_llm(llm: Any) -> None:
+def test_llm(llm: Callable[..., Told]) -> None:
     """Whole, streamed, with a stop string, and with probabilities, which it has for completions only."""
     whole = llm("--no-stream", "-o", "max_tokens", "30")
-    assert whole.returncode == 0, whole.stderr
+    assert whole.code == 0, whole.stderr
     streamed = llm("-o", "max_tokens", "30")
     assert streamed.stdout == whole.stdout
     text = whole.stdout.rstrip("\n")
     letter = next(character for character in text[4:] if character.isalnum() and character not in text[:4])
     assert llm("-o", "max_tokens", "30", "-o", "stop", letter).stdout.rstrip("\n") == text[: text.index(letter)]
     told = llm("-o", "logprobs", "2", "-o", "max_tokens", "5", "--no-stream", model="text")
-    assert told.returncode == 0, told.stderr
+    assert told.code == 0, told.stderr
 
 
-def test_llm_with_a_schema_and_tools(llm: Any) -> None:
+def test_llm_with_a_schema_and_tools(llm: Callable[..., Told]) -> None:
     schema = json.dumps(Fire.model_json_schema())
     # Objects may have more properties than these schemas name, unless they are closed as soon as they may be.
     closes = ("-o", "logit_bias", json.dumps({str(3 + ord("}")): 100}))
     held = llm("--schema", schema, "-o", "max_tokens", "200", *closes)
     assert Fire.model_validate_json(held.stdout), held.stderr
     called = llm("--functions", FUNCTION, "--td", "-o", "max_tokens", "200", *closes)
-    assert called.returncode == 0, called.stderr
+    assert called.code == 0, called.stderr
     assert re.search(r"Tool call: light\(", called.stderr)
     assert "lit with " in called.stderr
 
 
-def test_llm_is_told_of_errors(llm: Any) -> None:
+def test_llm_is_told_of_errors(llm: Callable[..., Told]) -> None:
     refused = llm("-o", "temperature", "1.9", "-o", "max_tokens", "0")
-    assert refused.returncode != 0
+    assert refused.code != 0
     assert "max_tokens" in refused.stderr

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
-import httpx
 import openai
 import pytest
 from starlette.requests import Request
@@ -16,8 +15,9 @@ from app.api.errors import ApiError
 from app.api.gate import Gate
 from app.fake import ScriptedBackend
 from app.store import Store, StoreError
+from tests.app import plain_http
 from tests.app.api.conftest import api_server
-from tests.app.command import assert_refused, fireside
+from tests.app.command import assert_refused, fireside_here
 
 OPEN = ("/health",)
 CLOSED = ("/v1/models", "/v1/models/tiny.gguf", "/v1/nothing", "/metrics", "/openapi.json")
@@ -52,7 +52,7 @@ def test_the_verdict_is_the_same_in_every_header(
     text = {"good": good, "revoked": revoked, "other": "fs-" + "A" * 43, "empty": "", "longer": good + "A"}[key]
     name, form = header
     for path in CLOSED:
-        response = httpx.get(address + path, headers={name: form.format(text).strip()})
+        response = plain_http.get(address + path, headers={name: form.format(text).strip()})
         assert (response.status_code == 401) == (key != "good")
         if key != "good":
             assert response.json()["error"]["code"] == "invalid_api_key"
@@ -61,17 +61,17 @@ def test_the_verdict_is_the_same_in_every_header(
 
 
 def test_without_a_key_only_health_is_told(served: tuple[str, str, str]) -> None:
-    assert [httpx.get(served[0] + path).status_code for path in OPEN] == [200]
-    assert {httpx.get(served[0] + path).status_code for path in CLOSED} == {401}
+    assert [plain_http.get(served[0] + path).status_code for path in OPEN] == [200]
+    assert {plain_http.get(served[0] + path).status_code for path in CLOSED} == {401}
     for path in ("/v1/chat/completions", "/v1/completions", "/tokenize", "/detokenize"):
         # Before anything of the body is looked at.
-        assert httpx.post(served[0] + path, content=b"{").status_code == 401
+        assert plain_http.post(served[0] + path, content=b"{").status_code == 401
 
 
 @pytest.mark.parametrize("second", [("x-api-key", "fs-wrong"), ("authorization", "Basic dXNlcg=="), ("api-key", "")])
 def test_a_good_key_beside_a_bad_one_is_not_enough(served: tuple[str, str, str], second: tuple[str, str]) -> None:
     headers = [("authorization", f"Bearer {served[1]}"), second]
-    assert httpx.get(f"{served[0]}/v1/models", headers=headers).status_code == 401
+    assert plain_http.get(f"{served[0]}/v1/models", headers=headers).status_code == 401
 
 
 def test_openai_python_is_told(served: tuple[str, str, str]) -> None:
@@ -122,12 +122,12 @@ def test_beyond_this_computer_a_key_is_needed_from_the_start(store: Store) -> No
 
 def test_keys_on_the_command_line(tmp_path: Path) -> None:
     home = ("--home", tmp_path)
-    made = fireside("key", "add", "My editor", "--keep", *home)
+    made = fireside_here("key", "add", "My editor", "--keep", *home)
     assert made.returncode == 0
     key = made.stdout.strip()
-    assert_refused(fireside("key", "add", "My editor", *home), 1, "My editor", "already")
-    assert fireside("key", "rm", "My editor", *home).returncode == 0
-    shown = fireside("key", "list", *home).stdout
+    assert_refused(fireside_here("key", "add", "My editor", *home), 1, "My editor", "already")
+    assert fireside_here("key", "rm", "My editor", *home).returncode == 0
+    shown = fireside_here("key", "list", *home).stdout
     assert shown.startswith(f"My editor: {key[:7]}…, made ")
     assert "revoked" in shown
     assert "keeps its chats" in shown

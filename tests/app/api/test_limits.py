@@ -8,7 +8,6 @@ import socket
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import httpx
 import pytest
 from gguf import GGMLQuantizationType
 
@@ -16,6 +15,7 @@ from app.guard import MAX_BODY_BYTES, MAX_HEADER_BYTES
 from app.store import Store
 from benchmarks.streams import HEALTH, SLOWEST, measure, serving
 from engine import Engine
+from tests.app import plain_http
 from tests.app.api.conftest import api_server
 from tests.tiny import write_tiny_llama
 
@@ -27,7 +27,7 @@ def test_a_hundred_streams_at_once_answer_as_they_do_alone(tmp_path: Path) -> No
         api_server(store, engine) as address,
     ):
         found = asyncio.run(measure(address, streams=100, tokens=12))
-        assert "fireside_api_answers_running 0.0" in httpx.get(f"{address}/metrics").text
+        assert "fireside_api_answers_running 0.0" in plain_http.get(f"{address}/metrics").text
     assert len(found.together) == found.equal == 100
     assert len({stream.text for stream in found.together}) > 50
     assert found.slowest <= SLOWEST
@@ -62,6 +62,6 @@ def test_a_body_that_is_too_large_is_refused_before_it_is_read(address: str) -> 
 
 def test_headers_that_are_too_large_are_refused(address: str) -> None:
     for headers in ({"x-long": "a" * MAX_HEADER_BYTES}, {f"x-{number}": "a" * 100 for number in range(400)}):
-        response = httpx.get(f"{address}/v1/models", headers=headers)
+        response = plain_http.get(f"{address}/v1/models", headers=headers)
         assert response.status_code == 431
         assert set(response.json()["error"]) == {"message", "type", "param", "code"}

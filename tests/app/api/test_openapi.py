@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import httpx
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis.checks import not_a_server_error
 from schemathesis.generation import GenerationMode
 from schemathesis.specs.openapi.checks import content_type_conformance, response_schema_conformance
+
+from tests.app import plain_http
 
 # In the default suite, and where it takes its time.
 FEW, EXAMPLES = 8, 100
@@ -21,7 +22,7 @@ OPERATIONS = [
 
 
 def test_every_route_is_described(address: str) -> None:
-    paths = httpx.get(f"{address}/openapi.json").json()["paths"]
+    paths = plain_http.get(f"{address}/openapi.json").json()["paths"]
     assert {(path, method) for path, operations in paths.items() for method in operations} == {
         ("/v1/models", "get"),
         ("/v1/models/{id}", "get"),

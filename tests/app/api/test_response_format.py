@@ -6,13 +6,13 @@ import json
 from collections.abc import Iterator
 from typing import Any, Literal
 
-import httpx
 import openai
 import pytest
 from pydantic import BaseModel
 
 from app.store import Store
 from engine import Engine
+from tests.app import plain_http
 from tests.app.api.conftest import api_server, client_of
 from tests.tiny import write_tiny_llama
 
@@ -73,7 +73,7 @@ def test_json_mode(client: openai.OpenAI) -> None:
 )
 def test_schemas_that_cannot_be_held_to_are_refused(address: str, response_format: dict[str, Any]) -> None:
     body = {"messages": ASKED, "response_format": response_format}
-    response = httpx.post(f"{address}/v1/chat/completions", json=body)
+    response = plain_http.post(f"{address}/v1/chat/completions", json=body)
     assert response.status_code == 400
     assert "response_format" in response.json()["error"]["param"]
 
@@ -81,7 +81,7 @@ def test_schemas_that_cannot_be_held_to_are_refused(address: str, response_forma
 def test_an_answer_in_json_is_not_continued(address: str) -> None:
     messages = [*ASKED, {"role": "assistant", "content": "{"}]
     body = {"messages": messages, "response_format": {"type": "json_object"}}
-    assert httpx.post(f"{address}/v1/chat/completions", json=body).status_code == 400
+    assert plain_http.post(f"{address}/v1/chat/completions", json=body).status_code == 400
 
 
 def test_the_same_seed_gives_the_same_answer_whole_and_streamed(client: openai.OpenAI) -> None:
@@ -93,8 +93,8 @@ def test_the_same_seed_gives_the_same_answer_whole_and_streamed(client: openai.O
 
 
 def test_tokens_and_back(address: str) -> None:
-    reply = httpx.post(f"{address}/tokenize", json={"prompt": "ⴲ fire"}).json()
-    assert httpx.post(f"{address}/detokenize", json={"tokens": reply["tokens"]}).json() == {"prompt": "ⴲ fire"}
-    chat = httpx.post(f"{address}/tokenize", json={"messages": ASKED}).json()
+    reply = plain_http.post(f"{address}/tokenize", json={"prompt": "ⴲ fire"}).json()
+    assert plain_http.post(f"{address}/detokenize", json={"tokens": reply["tokens"]}).json() == {"prompt": "ⴲ fire"}
+    chat = plain_http.post(f"{address}/tokenize", json={"messages": ASKED}).json()
     assert chat["count"] > 5
     assert chat["max_model_len"] == 512

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import httpx
 import openai
 import pytest
 from openai.types import Completion
 
 from app.fake import ScriptedBackend
+from tests.app import plain_http
 
 
 def test_a_completion(client: openai.OpenAI, scripted: ScriptedBackend) -> None:
@@ -63,7 +63,7 @@ def test_a_streamed_completion(client: openai.OpenAI) -> None:
     [{"suffix": "end"}, {"best_of": 3}, {"prompt": []}, {"prompt": ["a"] * 9}, {"prompt": [-1]}, {"logprobs": 21}],
 )
 def test_completions_that_cannot_be_had(address: str, more: dict[str, object]) -> None:
-    response = httpx.post(f"{address}/v1/completions", json={"prompt": "a"} | more)
+    response = plain_http.post(f"{address}/v1/completions", json={"prompt": "a"} | more)
     assert response.status_code == 400
     assert response.json()["error"]["message"]
 
@@ -77,23 +77,23 @@ def test_models(client: openai.OpenAI) -> None:
 
 
 def test_tokens_and_back(address: str) -> None:
-    reply = httpx.post(f"{address}/tokenize", json={"prompt": "two words", "return_token_strs": True}).json()
+    reply = plain_http.post(f"{address}/tokenize", json={"prompt": "two words", "return_token_strs": True}).json()
     assert (reply["count"], reply["max_model_len"], reply["token_strs"]) == (2, 2048, ["two", "words"])
-    assert httpx.post(f"{address}/detokenize", json={"tokens": reply["tokens"]}).json() == {"prompt": "two words"}
-    chat = httpx.post(f"{address}/tokenize", json={"messages": [{"role": "user", "content": "two words"}]}).json()
+    assert plain_http.post(f"{address}/detokenize", json={"tokens": reply["tokens"]}).json() == {"prompt": "two words"}
+    chat = plain_http.post(f"{address}/tokenize", json={"messages": [{"role": "user", "content": "two words"}]}).json()
     assert chat["count"] == 3
-    assert httpx.post(f"{address}/tokenize", json={}).status_code == 400
-    assert httpx.post(f"{address}/detokenize", json={"tokens": [-1]}).status_code == 400
+    assert plain_http.post(f"{address}/tokenize", json={}).status_code == 400
+    assert plain_http.post(f"{address}/detokenize", json={"tokens": [-1]}).status_code == 400
 
 
 def test_what_is_not_there_has_an_envelope_too(address: str) -> None:
     for method, path in (("POST", "/v1/files"), ("GET", "/v1/chat/completions"), ("DELETE", "/v1/models/tiny.gguf")):
-        response = httpx.request(method, address + path)
+        response = plain_http.request(method, address + path)
         assert (response.status_code, response.json()["error"]["code"]) == (404, "unknown_url")
 
 
 def counted(address: str) -> dict[str, float]:
-    lines = httpx.get(f"{address}/metrics").text.splitlines()
+    lines = plain_http.get(f"{address}/metrics").text.splitlines()
     return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines if line[0] != "#")}
 
 

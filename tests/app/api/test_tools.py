@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import openai
 import pytest
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
@@ -16,6 +15,7 @@ from app.fake import ScriptedBackend
 from app.remote import Address, RemoteEngine
 from app.store import Store
 from engine import Engine
+from tests.app import plain_http
 from tests.app.api.conftest import api_server, client_of
 from tests.engine.tool_templates import HERMES
 from tests.tiny import write_tiny_llama
@@ -164,7 +164,7 @@ def test_a_call_that_is_cut_off_says_so(client: openai.OpenAI) -> None:
     ],
 )
 def test_what_cannot_be_called_is_refused(address: str, more: dict[str, Any], param: str | None) -> None:
-    response = httpx.post(f"{address}/v1/chat/completions", json={"messages": ASKED} | more, timeout=20)
+    response = plain_http.post(f"{address}/v1/chat/completions", json={"messages": ASKED} | more, timeout=20)
     assert response.status_code == 400
     assert response.json()["error"]["message"]
     assert param is None or response.json()["error"]["param"] == param
@@ -184,9 +184,9 @@ def test_a_model_without_tools_refuses_them(tmp_path: Path) -> None:
 
 def test_tools_are_told_to_the_tokenizer(address: str) -> None:
     body = {"messages": ASKED}
-    without = httpx.post(f"{address}/tokenize", json=body).json()["count"]
-    assert httpx.post(f"{address}/tokenize", json=body | {"tools": TOOLS}).json()["count"] > without + 100
-    begun = httpx.post(f"{address}/tokenize", json=body | {"add_generation_prompt": False}).json()["count"]
+    without = plain_http.post(f"{address}/tokenize", json=body).json()["count"]
+    assert plain_http.post(f"{address}/tokenize", json=body | {"tools": TOOLS}).json()["count"] > without + 100
+    begun = plain_http.post(f"{address}/tokenize", json=body | {"add_generation_prompt": False}).json()["count"]
     assert begun < without
 
 
@@ -216,7 +216,7 @@ def test_an_answer_without_its_beginning(client: openai.OpenAI) -> None:
 
 def test_a_scripted_model_has_no_tools(tmp_path: Path) -> None:
     with Store.open(tmp_path / "home") as store, api_server(store, ScriptedBackend()) as address:
-        response = httpx.post(f"{address}/v1/chat/completions", json={"messages": ASKED, "tools": TOOLS})
+        response = plain_http.post(f"{address}/v1/chat/completions", json={"messages": ASKED, "tools": TOOLS})
         assert response.json()["error"]["param"] == "tools"
 
 

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from time import monotonic, sleep
 
-import httpx
 import pytest
 
 from app.cli.remote import connected, engine_elsewhere
@@ -16,6 +15,7 @@ from app.models import Models
 from app.remote import Address
 from app.remote.chosen import FILE, ChosenEngine, chosen_engine, keep_chosen_engine
 from app.remote.errors import NotThere, RemoteError, Unauthorised
+from tests.app import plain_http
 from tests.app.remote.scripted import Handler, Scripted, scripted, stream
 from tests.app.serving import LIMIT_SECONDS, loader_of
 from tests.app.test_cli_serve import server as serving
@@ -121,8 +121,8 @@ def test_it_is_there_again_after_a_restart(server: Scripted, tmp_path: Path) -> 
     keep_chosen_engine(home, ChosenEngine(Address.parse(server.url, KEY), "b"))
     with serving("--home", home, "--models", tmp_path) as running:
         running.wait_for(running.url)
-        until(lambda: httpx.get(f"{running.url}/status").json()["status"], "ready")
-        status = httpx.get(f"{running.url}/status").json()
+        until(lambda: plain_http.get(f"{running.url}/status").json()["status"], "ready")
+        status = plain_http.get(f"{running.url}/status").json()
         assert (status["remote"], status["name"]) == (server.url, "b")
-        assert KEY not in httpx.get(f"{running.url}/engine").text + str(status)
+        assert KEY not in plain_http.get(f"{running.url}/engine").text + str(status)
     assert source_of(ChosenEngine(Address.parse(server.url))).name == server.url
