@@ -1,7 +1,7 @@
 """The browser's files: one address for each version of their content, so that they can be cached for good.
 
-A page asks for many files as it opens, and is not drawn before they are there. So our style sheets are one file and our
-modules another, what Gradio begins with is announced at once, and files are answered from memory.
+A page asks for many files as it opens, and is not drawn before they are there. So all style sheets, Gradio's too, are
+one file and our modules another, Gradio's modules are announced at once, and files are answered from memory.
 """
 
 from __future__ import annotations
@@ -84,6 +84,7 @@ def address() -> str:
     for file in sorted(ASSETS.rglob("*")):
         if file.is_file():
             digest.update(str(file.relative_to(ASSETS)).encode() + b"\0" + file.read_bytes() + b"\0")
+    digest.update(_gradio_style().encode())
     return f"/fireside/{digest.hexdigest()[:16]}"
 
 
@@ -91,11 +92,19 @@ def mount_assets(app: FastAPI) -> None:
     """Serve the files, and Gradio's; must come before Gradio is mounted at "/"."""
     files = CachedFiles(ASSETS)
     files.add(SCRIPT, bundle(ASSETS, "js/main.js"))
-    files.add(STYLE, "\n".join((ASSETS / "css" / f"{name}.css").read_text("utf-8") for name in STYLES))
+    ours = [(ASSETS / "css" / f"{name}.css").read_text("utf-8") for name in STYLES]
+    files.add(STYLE, "\n".join([*ours, _gradio_style()]))
     app.mount(address(), files, name="assets-of-fireside")
     app.mount("/assets", CachedFiles(GRADIO_ASSETS), name="assets-of-gradio")
 
 
+def _gradio_style() -> str:
+    """Gradio's style sheets; none of them refers to another file."""
+    sheets = [name for name in gradio_files() if name.endswith(".css")]
+    return "\n".join((GRADIO_ASSETS / name).read_text("utf-8") for name in sheets)
+
+
+@cache
 def gradio_files() -> list[str]:
     """The files with which Gradio draws our page, as far as they can be told from its modules.
 
@@ -129,8 +138,9 @@ def _later(name: str, what: str) -> list[str]:
     return [listed[number] for number in wanted if number < len(listed)]
 
 
-def _preload(name: str) -> str:
-    kind = 'rel="modulepreload"' if name.endswith(".js") else 'rel="preload" as="style"'
+def _announced(name: str) -> str:
+    """A module is fetched at once; a style sheet is there already, as Gradio sees by its link."""
+    kind = 'rel="modulepreload"' if name.endswith(".js") else 'rel="stylesheet" disabled'
     return f'<link {kind} href="/assets/{name}">'
 
 
@@ -139,11 +149,11 @@ def head() -> str:
     """What goes right after `<head>`: it must run before Gradio starts, or the page would flash."""
     base = address()
     early = (ASSETS / "js" / "early.js").read_text(encoding="utf-8")
-    preloads = "".join(map(_preload, gradio_files()))
+    announced = "".join(map(_announced, gradio_files()))
     return (
         f'<script>{early}</script><link rel="stylesheet" href="{base}/{STYLE}">'
         f'<link rel="icon" type="image/svg+xml" href="{base}/favicon.svg">'
         f'<link rel="apple-touch-icon" href="{base}/icon-192.png">'
         f'<link rel="manifest" href="{base}/manifest.webmanifest">'
-        f'{preloads}<script type="module" async src="{base}/{SCRIPT}"></script>'
+        f'{announced}<script type="module" async src="{base}/{SCRIPT}"></script>'
     )
