@@ -52,6 +52,7 @@ from app.ui import build_page, mount_page
 from app.ui.assets import head, mount_assets
 from app.ui.early_head import EarlyHead
 from app.ui.language import LanguageOfRequest
+from app.ui.settling import settle_routes
 from app.workspace import Workspaces
 from engine import Engine
 
@@ -224,6 +225,7 @@ class _Server(uvicorn.Server):
         self._finish = finish
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await settle_routes(self.config.app)
         await super().startup(sockets)
         if self.started:
             self._announce()
