@@ -27,6 +27,8 @@ export function connect(mounts) {
       last = message.k;
       const handle = handlers.get(name)?.[message.op] ?? handlers.get("any")?.[message.op];
       if (handle) handle(message);
+      // Gradio copies a component's value whole at each of its events: of 200 messages, in the middle of a key press.
+      component.props.value = null;
     };
     component.watch("value", take);
     take();
