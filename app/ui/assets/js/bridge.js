@@ -27,8 +27,12 @@ export function connect(mounts) {
       last = message.k;
       const handle = handlers.get(name)?.[message.op] ?? handlers.get("any")?.[message.op];
       if (handle) handle(message);
-      // Gradio copies a component's value whole at each of its events: of 200 messages, in the middle of a key press.
-      component.props.value = null;
+      setTimeout(forget);
+    };
+    // Gradio copies a component's value whole at each of its events: of 200 messages, in the middle of a key press. Not
+    // at once, when a newer one may be set that it has not told of yet.
+    const forget = () => {
+      if (component.props.value?.k === last) component.props.value = null;
     };
     component.watch("value", take);
     take();
