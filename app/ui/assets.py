@@ -112,10 +112,11 @@ def gradio_files() -> list[str]:
     later imports need, and refers to that by number. Where they are built otherwise, there are fewer or none.
     """
     page = (GRADIO_ASSETS.parent / "index.html").read_text("utf-8")
-    begins = re.findall(r'src="\./assets/([\w-]+\.js)"', page)[:1]
+    begins = re.findall(r'(?:src|href)="\./assets/([\w-]+\.(?:js|css))"', page)
     found = dict.fromkeys(begins)
     for name in begins:
-        found |= dict.fromkeys(_listed(name))
+        if name.endswith(".js"):
+            found |= dict.fromkeys(_listed(name))
     for name in [*found]:
         if name.startswith("Index-") and name.endswith(".js"):
             found |= dict.fromkeys(_later(name, r"/Blocks-"))

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import re
+
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.ui.language import current
+
+# Comes with ours, in front of those of Gradio's parts; here it would follow them, and overrule some of what they say.
+# Its link stays: Gradio would add another.
+OWN_SHEET = re.compile(rb'<link rel="stylesheet" crossorigin (href="\./assets/[\w-]+\.css">)')
 
 
 class EarlyHead:
     """ASGI middleware that inserts `tags` right after `<head>` of the HTML page at "/", and tells its language.
 
-    All else passes through.
+    Gradio's own style sheet is turned off, as `app.ui.assets` has it. All else passes through.
     """
 
     def __init__(self, app: ASGIApp, tags: str) -> None:
@@ -39,6 +45,7 @@ class EarlyHead:
             if message.get("more_body"):
                 return
             page = bytes(body).replace(b'lang="en"', f'lang="{current.get()}"'.encode(), 1)
+            page = OWN_SHEET.sub(rb'<link rel="stylesheet" disabled \1', page, count=1)
             page = page.replace(b"<head>", b"<head>" + self._tags, 1)
             kept = [pair for pair in start["headers"] if pair[0].lower() not in (b"content-length", b"cache-control")]
             kept += [(b"content-length", str(len(page)).encode()), (b"cache-control", b"no-store")]

@@ -57,3 +57,10 @@ def test_what_gradio_draws_the_page_with_is_announced() -> None:
     files = gradio_files()
     assert {name.partition("-")[0] for name in files} >= {"index", "Index", "core", "Blocks", "HTML"}
     assert all((GRADIO_ASSETS / name).is_file() for name in files)
+
+
+def test_gradios_style_sheets_are_in_ours_its_own_first() -> None:
+    """It says how every text box looks, and its parts say otherwise with the same weight: the last of them counts."""
+    sheets = [name for name in gradio_files() if name.endswith(".css")]
+    assert sheets[0].startswith("index-")
+    assert len(sheets) > 10

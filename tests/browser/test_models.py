@@ -169,6 +169,23 @@ def test_a_download_that_breaks_says_why_and_goes_on(server: Server, hub: ModelH
     assert health(server) == 200
 
 
+def test_a_model_that_will_not_load_is_told_where_it_was_chosen(server: Server, models: Path, open_page: Open) -> None:
+    worn = write_tiny_llama(models / "worn.gguf", seed=9, context=4096)
+    page = open_page(server.url)
+    message_box(page).fill("Is anybody there?")
+    use = card(page, "worn.gguf").get_by_role("button", name=re.compile("^Use"))
+    expect(use).to_be_visible()
+    worn.write_bytes(worn.read_bytes()[:-1_000])
+    use.click()
+    expect(panel(page).get_by_role("alert").first).to_contain_text("worn.gguf", timeout=LONG_MS)
+    page.screenshot(path="/tmp/pg/worn.png")
+    page.keyboard.press("Escape")
+    expect(message_box(page)).to_have_value("Is anybody there?")
+    message_box(page).press("Enter")
+    wait_answered(page)
+    worn.unlink()
+
+
 @pytest.mark.slow
 def test_the_choice_holds_over_a_restart(tmp_path: Path, models: Path, hub: ModelHub, open_page: Open) -> None:
     with serving(tmp_path, models, options=("--model", "first.gguf")) as server:

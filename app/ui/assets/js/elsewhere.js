@@ -8,6 +8,7 @@ import { lookAgain, whenStatus } from "./topbar.js";
 
 let remote = "";
 let own = "";
+let wanted = false; // by whoever opens the panel
 
 /** Offer the choice in the panel of models, and say on the page where answers come from and when they cannot. */
 export function startElsewhere() {
@@ -40,8 +41,13 @@ function showTrouble(banner, { status, message, may_change: mayChange }) {
   banner.hidden = !trouble;
   if (!trouble) return;
   const button = (label, onclick) => h("button.fs-button.fs-small", { type: "button", onclick }, label);
-  const actions = [button(t("Try now"), () => signal("retry_model")), button(t("Choose another"), openModels)];
+  const actions = [button(t("Try now"), () => signal("retry_model")), button(t("Choose another"), chooseAnother)];
   banner.replaceChildren(icon("alert"), h("span", {}, trouble), ...(mayChange ? actions : []));
+}
+
+function chooseAnother() {
+  wanted = true;
+  openModels();
 }
 
 async function tell(path, body = {}) {
@@ -58,8 +64,10 @@ async function tell(path, body = {}) {
   }
 }
 
-/** The section at the foot of the panel; nothing for whoever may not change the engine. */
+/** The section of the panel; nothing for whoever may not change the engine. */
 function section() {
+  const focus = wanted;
+  wanted = false;
   const element = h("section.fs-elsewhere", { hidden: true });
   fetch("/engine", { cache: "no-store" })
     .then((response) => response.json())
@@ -67,6 +75,9 @@ function section() {
       if (!told.may_change) return;
       element.replaceChildren(...form(told));
       element.hidden = false;
+      if (!focus) return;
+      element.querySelector("input").focus({ preventScroll: true });
+      element.scrollIntoView({ block: "center" });
     })
     .catch(() => {});
   return element;

@@ -15,7 +15,7 @@ export function whenSettingsWanted(callback) {
   openSettings = callback;
 }
 
-/** Have the panel end with another section: `build()` makes its element each time the panel is opened. */
+/** Have the panel show another section below the models of this computer: `build()` makes its element at each opening. */
 export function addModelsSection(build) {
   sections.push(build);
 }
@@ -81,10 +81,10 @@ export function openModels() {
     head,
     now,
     parts.own,
+    ...sections.map((build) => build()),
     parts.best,
     byName.element,
     parts.more,
-    ...sections.map((build) => build()),
   );
   dialog.addEventListener("keydown", (event) => event.stopPropagation());
   dialog.addEventListener("pointerdown", (event) => event.target === dialog && outside(event) && close());
