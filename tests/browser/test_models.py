@@ -178,7 +178,6 @@ def test_a_model_that_will_not_load_is_told_where_it_was_chosen(server: Server, 
     worn.write_bytes(worn.read_bytes()[:-1_000])
     use.click()
     expect(panel(page).get_by_role("alert").first).to_contain_text("worn.gguf", timeout=LONG_MS)
-    page.screenshot(path="/tmp/pg/worn.png")
     page.keyboard.press("Escape")
     expect(message_box(page)).to_have_value("Is anybody there?")
     message_box(page).press("Enter")
