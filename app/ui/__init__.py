@@ -8,6 +8,10 @@ import os
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 
-from app.ui.layout import build_page, mount_page
+from app.ui.stubs import leave_out_stubs
+
+leave_out_stubs()
+
+from app.ui.layout import build_page, mount_page  # noqa: E402
 
 __all__ = ["build_page", "mount_page"]
