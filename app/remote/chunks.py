@@ -27,6 +27,13 @@ class Token:
     top: tuple[tuple[int, float], ...]
     data: bytes | None
 
+    @property
+    def rank(self) -> int | None:
+        """Its place among the likeliest. None where it is the last that is told: servers tell what was chosen beside
+        the likeliest, too, so that others may lie between."""
+        likelier = sum(logprob > self.logprob for _, logprob in self.top)
+        return likelier + 1 if likelier + 1 < len(self.top) else None
+
 
 @dataclass(frozen=True, slots=True)
 class Chunk:

@@ -206,10 +206,11 @@ class RemoteRun:
         shown = Shown(reasoning + shown.reasoning, shown.text, chunk.calls)
         for token in chunk.tokens[:-1]:
             self._learn(token)
-            self._steps.put(Step(token.id, "", token.logprob, token.top))
+            self._steps.put(Step(token.id, "", token.logprob, token.top, rank=token.rank))
         if chunk.tokens:
             self._learn(last := chunk.tokens[-1])
-            self._steps.put(Step(last.id, shown.text, last.logprob, last.top, None, shown.reasoning, calls=shown.calls))
+            known = {"reasoning": shown.reasoning, "calls": shown.calls, "rank": last.rank}
+            self._steps.put(Step(last.id, shown.text, last.logprob, last.top, **known))
         elif shown != NOTHING:
             self._steps.put(Step(None, shown.text, 0.0, (), None, shown.reasoning, calls=shown.calls))
 
