@@ -25,9 +25,7 @@ from benchmarks.page import FLAGS, start
 PICTURES = Path(__file__).parents[1] / "docs" / "pictures"
 MAX_BYTES = 300_000
 DESKTOP, PHONE = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
-QUESTION = "Write a short Python function that reverses a string, and explain it."
-FOLLOWING = "Show me what it returns for an empty string."
-QUESTION_ZH = "List three planets and one fact about each, as a table."
+QUESTION = "Describe a campfire on a cold night in a few sentences."
 SEED = "7"
 HOUR, DAY = 3_600, 86_400
 # Title, seconds ago, question, answer.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Literal
 
@@ -67,6 +68,34 @@ def test_axe_finds_nothing_serious(shared: Server, open_page: Open) -> None:
     page.keyboard.press("Escape")
     page.keyboard.press("Control+/")
     found += violations(page, "the shortcuts")
+    assert "\n".join(found) == ""
+
+
+def test_axe_finds_nothing_serious_in_any_dialog(shared: Server, open_page: Open) -> None:
+    page = open_page(shared.url, color_scheme="light", reduced_motion="reduce")
+    found: list[str] = []
+    page.get_by_role("button", name=re.compile("^Model: ")).click()
+    expect(page.get_by_role("heading", name="An engine elsewhere")).to_be_visible()
+    found += violations(page, "the models", dark=True)
+    page.keyboard.press("Escape")
+    ask(page, "markdown, please")
+    wait_answered(page)
+    for name in ("Import chats", "Export chats", "Filter the search"):
+        page.get_by_role("button", name=name).click()
+        expect(page.get_by_role("dialog", name=name)).to_be_visible()
+        found += violations(page, name, dark=True)
+        page.keyboard.press("Escape")
+    message_box(page).fill("Which is better?")
+    page.get_by_role("button", name="Compare answers to this").click()
+    expect(page.get_by_role("dialog", name="Compare answers")).to_be_visible()
+    found += violations(page, "the choice of what to compare", dark=True)
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Settings", exact=True).click()
+    for name in ("Chat menu", "Theme and language", "Preset menu"):
+        page.get_by_role("button", name=name).first.click()
+        expect(page.get_by_role("menu")).to_be_visible()
+        found += violations(page, name, dark=True)
+        page.keyboard.press("Escape")
     assert "\n".join(found) == ""
 
 
