@@ -88,7 +88,7 @@ function invitation() {
 
 function show() {
   if (dialog) return;
-  list = h("ul.fs-imports", { role: "status" });
+  list = h("ul.fs-imports", { "aria-live": "polite" });
   foot = h("div.fs-dialog-row");
   dialog = h("dialog.fs-dialog.fs-import", { "aria-label": t("Import chats") }, h("h3", {}, t("Import chats")), list, foot);
   dialog.addEventListener("keydown", (event) => event.stopPropagation());
