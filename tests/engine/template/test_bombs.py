@@ -127,6 +127,20 @@ def test_a_worker_that_was_killed_is_replaced() -> None:
     assert template.render(TALK).text == expected
 
 
+def test_a_crowded_machine_may_take_longer_on_the_clock() -> None:
+    template = ChatTemplate(CHATML)
+    expected = template.render(TALK).text
+    workers = [child for child in psutil.Process().children() if "engine.template.worker" in child.cmdline()]
+    for worker in workers:
+        worker.suspend()
+    waking = threading.Timer(SECONDS, lambda: [worker.resume() for worker in workers])
+    waking.start()
+    started = time.perf_counter()
+    assert template.render(TALK).text == expected
+    assert time.perf_counter() - started > SECONDS / 2
+    waking.join()
+
+
 def test_a_worker_can_neither_open_files_nor_grow(tmp_path: Path) -> None:
     ChatTemplate(CHATML).render(TALK)
     worker = next(child for child in psutil.Process().children() if "engine.template.worker" in child.cmdline())
