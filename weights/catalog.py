@@ -238,7 +238,7 @@ def resolve(name_or_path: str, folder: Path | None = None) -> CatalogEntry | Hub
         if found:
             return candidate.resolve()
     raise UnknownModel(
-        f"no model is named {name_or_path!r:.200} and no such path exists: "
+        f"no model is named {name_or_path!r:.160} and no such path exists: "
         f"use {', '.join(CATALOG)}, {PREFIX}OWNER/NAME, a .gguf file or a folder with a model"
     )
 

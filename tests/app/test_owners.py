@@ -51,6 +51,7 @@ def person(store: Store, name: str) -> Things:
 # How each method of a room that takes an id is called with another's; what is not here is looked for by the test.
 BY_ID: dict[str, Callable[[Store, Things], Any]] = {
     "conversations.get": lambda own, their: own.conversations.get(their.conversation),
+    "conversations.present": lambda own, their: own.conversations.present(their.conversation),
     "conversations.rename": lambda own, their: own.conversations.rename(their.conversation, "Mine"),
     "conversations.suggest_title": lambda own, their: own.conversations.suggest_title(
         their.conversation, "Mine", "model"

@@ -38,6 +38,7 @@ def test_the_panel_opens_from_the_message_and_back_closes_it(shared: Server, ope
     expect(page).to_have_url(re.compile(r"&panel=figures$"))
     page.get_by_role("button", name="New chat").click()
     expect(panel).to_be_hidden()
+    expect(page).to_have_url(re.compile(r"/$"))
     page.go_back()
     expect(panel).to_be_visible()
     panel.get_by_role("button", name="Close panel").click()

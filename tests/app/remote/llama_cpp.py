@@ -48,10 +48,10 @@ class LlamaServer:
         slots = httpx.get(f"{self.address}/slots", timeout=20, trust_env=False, verify=False).json()
         return sum(slot["is_processing"] for slot in slots)
 
-    def wait_idle(self, seconds: float) -> float:
-        """Wait until no slot computes; how long that took."""
+    def wait_idle(self, seconds: float, but: int = 0) -> float:
+        """Wait until no slot computes, but so many; how long that took."""
         begun = monotonic()
-        while self.busy:
+        while self.busy != but:
             assert monotonic() - begun < seconds
             sleep(0.01)
         return monotonic() - begun
