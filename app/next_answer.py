@@ -67,9 +67,7 @@ class NextAnswer:
         path: the current one, where it has been read already.
         """
         conversation = self._store.conversations.present(conversation_id)
-        if path is None:
-            leaf = conversation.current_message_id
-            path = self._store.messages.path(conversation.id, leaf_id=leaf) if leaf else []
+        path = self._store.messages.path(conversation.id) if path is None else path
         arguments: dict[str, Any] = {
             "system_prompt": conversation.system_prompt,
             "policy": conversation.context_policy,

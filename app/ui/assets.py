@@ -98,6 +98,7 @@ def mount_assets(app: FastAPI) -> None:
     app.mount("/assets", CachedFiles(GRADIO_ASSETS), name="assets-of-gradio")
 
 
+@cache
 def _gradio_style() -> str:
     """Gradio's style sheets; none of them refers to another file."""
     sheets = [name for name in gradio_files() if name.endswith(".css")]

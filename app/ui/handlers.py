@@ -44,7 +44,7 @@ class Handlers:
         conversation, notice = None, ""
         if requested_id:
             try:
-                conversation = self._present(requested_id)
+                conversation = self.store.conversations.present(requested_id)
             except NotFound:
                 notice = t("This chat is not here any more.")
         return [self.show(conversation, notice=notice), *self.preset.form(conversation)]
@@ -52,7 +52,7 @@ class Handlers:
     def sync(self, event: gr.EventData) -> Any:
         """A conversation that the page shows already and that was changed elsewhere; the transcript."""
         try:
-            return self.show(self._present(text_of(event, "id")))
+            return self.show(self.store.conversations.present(text_of(event, "id")))
         except NotFound:
             return gr.skip()
 
@@ -64,7 +64,7 @@ class Handlers:
         notice: what went wrong. focus: the message to bring into view. undo: the event that takes back what was done,
         and done: what that was.
         """
-        conversation = self._present(shown) if isinstance(shown, str) else shown
+        conversation = self.store.conversations.present(shown) if isinstance(shown, str) else shown
         revision = self.store.revision(conversation.id) if conversation else 0
         path = self.store.messages.path(conversation.id) if conversation else []
         return self.sequence.stamp(
@@ -93,7 +93,7 @@ class Handlers:
         conversation_id, text = text_of(event, "conversation"), text_of(event, "text")
         read = self.preset.read(*form)
         if conversation_id:
-            conversation = self._present(conversation_id)
+            conversation = self.store.conversations.present(conversation_id)
             self.preset.remember(conversation, read)
             sent = self.chats.send(conversation.id, text)
         else:
@@ -124,7 +124,7 @@ class Handlers:
         For this once with all the settings of a preset, or with another temperature, where the event names one.
         """
         message = self.store.messages.get(text_of(event, "id"))
-        conversation = self._present(message.conversation_id)
+        conversation = self.store.conversations.present(message.conversation_id)
         if conversation.id == conversation_id:
             self.preset.remember(conversation, self.preset.read(*form))
         once: dict[str, Any] = {}
@@ -149,12 +149,6 @@ class Handlers:
         read = self.preset.read(*form)
         if not conversation_id:
             return [gr.skip(), gr.skip()]
-        conversation = self._present(conversation_id)
+        conversation = self.store.conversations.present(conversation_id)
         self.preset.remember(conversation, read)
-        return [gr.skip(), self.preset.layers(self._present(conversation_id))]
-
-    def _present(self, conversation_id: str) -> Conversation:
-        conversation = self.store.conversations.get(conversation_id)
-        if conversation.deleted_at:
-            raise NotFound("conversation", conversation_id)
-        return conversation
+        return [gr.skip(), self.preset.layers(self.store.conversations.present(conversation_id))]

@@ -118,7 +118,7 @@ class PresetHandlers:
         name = find_preset(self.store, read.preset_id).name
         self.store.presets.delete(read.preset_id)
         if conversation_id:
-            self.remember(self._present(conversation_id), self.read(DEFAULT_ID, *form[1:]))
+            self.remember(self.store.conversations.present(conversation_id), self.read(DEFAULT_ID, *form[1:]))
         return self._keeping(t("Deleted the preset {name}.", name=name), conversation_id, DEFAULT_ID)
 
     @refusable(outputs=13, notice=0)
@@ -131,32 +131,29 @@ class PresetHandlers:
     def model_ready(self, conversation_id: str, *form: Any) -> list[Any]:
         """The model was loaded after the page: its recommendation holds where nothing else was chosen."""
         chosen = read_form(self.store, {}, *form)
-        conversation = self._present(conversation_id) if conversation_id else None
+        conversation = self.store.conversations.present(conversation_id) if conversation_id else None
         settings = setting_values({**self.below(chosen.preset_id), **chosen.overrides})
         return [gr.skip(), self.layers(conversation, chosen.preset_id), gr.skip(), *settings]
 
     @refusable(outputs=15, notice=0)
     def undo(self, conversation_id: str, *form: Any) -> list[Any]:
         """Take back the last change of settings: a notice, the whole drawer."""
-        conversation = self._present(conversation_id)
+        conversation = self.store.conversations.present(conversation_id)
         event = self.store.events.latest(conversation.id, CONFIGURE)
         if event is None:
             raise StoreError("there is no change of settings left to undo in this chat")
         self.store.events.undo(event.id)
-        return [self._done(t("The settings are as they were before.")), *self.form(self._present(conversation.id))]
-
-    def _present(self, conversation_id: str) -> Conversation:
-        conversation = self.store.conversations.get(conversation_id)
-        if conversation.deleted_at:
-            raise NotFound("conversation", conversation_id)
-        return conversation
+        return [
+            self._done(t("The settings are as they were before.")),
+            *self.form(self.store.conversations.present(conversation.id)),
+        ]
 
     def _use(self, conversation_id: str, preset_id: str) -> list[Any]:
         """Have a preset hold, without settings of the chat's own: where values come from, preset, settings."""
         conversation = None
         try:
             if conversation_id:
-                kept = self._present(conversation_id)
+                kept = self.store.conversations.present(conversation_id)
                 conversation = self.store.conversations.configure(
                     kept.id, system_prompt=kept.system_prompt, preset_id=preset_id, settings={}
                 )
@@ -171,7 +168,7 @@ class PresetHandlers:
 
     def _keeping(self, words: str, conversation_id: str, preset_id: str) -> list[Any]:
         """`shown`, with the settings as the page has them."""
-        conversation = self._present(conversation_id) if conversation_id else None
+        conversation = self.store.conversations.present(conversation_id) if conversation_id else None
         settings = [gr.skip()] * len(setting_values({}))
         return [self._done(words), self.layers(conversation, preset_id), self.dropdown(preset_id), *settings]
 

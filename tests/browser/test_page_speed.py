@@ -15,6 +15,8 @@ from playwright.sync_api import Browser
 from benchmarks import machine
 from benchmarks import page as speed
 
+pytestmark = pytest.mark.alone
+
 TIMES = 3
 LOADED = 2.0
 
