@@ -49,7 +49,14 @@ def best(measure: Callable[[], float], bound: float) -> float:
 
 def test_the_page_is_ready_soon_after_the_server(browser: Browser, url: str) -> None:
     bound = speed.BOUNDS["ready"] * LOADED * crowded()
-    assert best(lambda: speed.ready_ms(browser, url), bound) <= bound
+
+    def ready_ms() -> float:
+        page = speed.open_window(browser)
+        taken = speed.ready_ms(page, url)
+        page.context.close()
+        return taken
+
+    assert best(ready_ms, bound) <= bound
 
 
 def test_tokens_arrive_below_a_long_history_as_fast_as_they_are_made(browser: Browser, url: str) -> None:
