@@ -36,6 +36,7 @@ from engine.native.vector import (
     prefetch,
     splat,
     store,
+    sum_lanes_of_four,
 )
 
 ADDRESS = types.intp
@@ -48,7 +49,9 @@ NO_WORDS = ir.Constant(WORDS, [0] * LANES)
 # Inputs that a group of rows is multiplied with at once: as many as there are registers for their sums. Without
 # AVX-512, 16 lanes of sums take two registers or more an input, and those of eight inputs would go through memory: by
 # AVX2 that takes 1.3 times as long as four and four.
+# So it is with the keys that a query is multiplied with.
 WIDTHS = (1, 2, 4, 8) if get_host_cpu_features().get("avx512f") else (1, 2, 4)
+KEYS_AT_ONCE = WIDTHS[-1]
 
 
 def _pairs(builder: Builder, kind: Kind, block: Value) -> Iterator[Value]:
@@ -149,6 +152,20 @@ def quantize_block(builder: Builder, x: Value, numbers: Value, scale: Value, tot
     store(builder, builder.fadd(builder.fmul(largest, FLOAT(1 / 32767)), nothing), scale)
 
 
+@native(types.float32, ADDRESS, types.int64)
+def largest_of_lines(builder: Builder, x: Value, lines: Value) -> Value:
+    """The largest of one or more times 16 numbers, but for what is not a number. LLVM finds it one by one."""
+
+    def larger(a: Value, b: Value) -> Value:
+        return builder.select(builder.fcmp_ordered(">", a, b), a, b)
+
+    lowest = ir.Constant(FLOATS, [-float("inf")] * LANES)
+    loop = Loop(builder, lines, [lowest])
+    line = load(builder, offset(builder, x, loop.index, LANE_BYTES), FLOATS)
+    loop.carry([larger(line, loop.values[0])])
+    return fold_lanes(builder, loop.values[0], larger)
+
+
 def _dot_products(width: int) -> Any:
     @native(types.void, *[ADDRESS] * 4)
     def dot_products(builder: Builder, query: Value, keys: Value, vectors: Value, scores: Value) -> None:
@@ -160,20 +177,25 @@ def _dot_products(width: int) -> Any:
             at = builder.add(builder.mul(vectors, INT64(t)), loop.index)
             new.append(fma(builder, part, load(builder, offset(builder, keys, at, LANE_BYTES), FLOATS), loop.values[t]))
         loop.carry(new)
-        for t, value in enumerate(loop.values):
-            store(builder, fold_lanes(builder, value, builder.fadd), offset(builder, scores, t, 4))
+        if width % 4 == 0:
+            for t in range(0, width, 4):
+                store(builder, sum_lanes_of_four(builder, loop.values[t : t + 4]), offset(builder, scores, t, 4))
+        else:
+            for t, value in enumerate(loop.values):
+                store(builder, fold_lanes(builder, value, builder.fadd), offset(builder, scores, t, 4))
 
     return dot_products
 
 
-dot_products_1, dot_products_8 = _dot_products(1), _dot_products(8)
+dot_products_1, dot_products_many = _dot_products(1), _dot_products(KEYS_AT_ONCE)
 
 
 def _weighted_rows(vectors: int) -> Any:
     @native(types.void, *[ADDRESS] * 5)
     def weighted_rows(builder: Builder, rows: Value, stride: Value, shares: Value, count: Value, out: Value) -> None:
-        """out = sum over t of shares[t] * rows[t], for `vectors` times 16 columns; stride: numbers from row to row."""
-        loop = Loop(builder, count, [NO_FLOATS] * vectors)
+        """out += sum over t of shares[t] * rows[t], for `vectors` times 16 columns; stride: numbers from row to row."""
+        before = [load(builder, offset(builder, out, place, LANE_BYTES), FLOATS) for place in range(vectors)]
+        loop = Loop(builder, count, before)
         share = splat(builder, load(builder, offset(builder, shares, loop.index, 4), FLOAT))
         row = offset(builder, rows, builder.mul(loop.index, stride), 4)
         loop.carry(

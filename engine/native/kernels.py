@@ -14,12 +14,14 @@ from numba.np.numpy_support import carray
 from engine.native.blocks import BLOCK, KINDS, LANES
 from engine.native.compile import compiled
 from engine.native.intrinsics import (
+    KEYS_AT_ONCE,
     bytes_at,
     dot_products_1,
-    dot_products_8,
+    dot_products_many,
     float_of_bits,
     floats_at,
     half_at,
+    largest_of_lines,
     quantize_block,
     row_products,
     weighted_rows_1,
@@ -33,7 +35,8 @@ FACTOR_BYTES = tuple(kind.factor_bytes for kind in KINDS)
 SCALES = tuple(kind.scales for kind in KINDS)
 MINIMUM = tuple(kind.minimum for kind in KINDS)
 BITS = tuple(kind.bits for kind in KINDS)
-KEYS_AT_ONCE = 8
+# Of keys, or of values: half of the first cache of most processors.
+TILE_BYTES = 16 * 1024
 LOWEST = np.float32(-1e30)
 
 
@@ -116,6 +119,18 @@ def rotate(x, dim, cos, sin):  # type: ignore[no-untyped-def]
 
 
 @compiled
+def largest_of(x, count):  # type: ignore[no-untyped-def]
+    """The largest of `count` numbers, but for what is not a number; at least LOWEST."""
+    values, lines = carray(floats_at(x), count), count // LANES
+    largest = LOWEST
+    if lines:
+        largest = max(largest, largest_of_lines(x, lines))
+    for i in range(lines * LANES, count):
+        largest = max(largest, values[i])
+    return largest
+
+
+@compiled
 def exponentials(x, count, shift):  # type: ignore[no-untyped-def]
     """x = exp(x - shift) in place, shift being the largest; their sum. Cephes' expf, 2 ulp."""
     values = carray(floats_at(x), count)
@@ -138,33 +153,57 @@ def exponentials(x, count, shift):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def attend(query, keys, values, count, dim, scale, scores, out):  # type: ignore[no-untyped-def]
-    """One head over `count` keys: at `out` the largest score, the sum of exponentials, and their values' sum, [dim]."""
-    result = carray(floats_at(out), dim + 2)
+def attend(queries, heads, keys, values, count, dim, scale, scores, longest, out):  # type: ignore[no-untyped-def]
+    """`heads` heads over the same `count` keys: of each, one after the other at `out`, the largest score, the sum of
+    exponentials, and their values' sum, [dim]. scores: room for [heads, longest].
+
+    Keys and values are read a tile at a time, which stays in the first cache until every head has used it.
+    """
+    width, tile = (dim + 2) * 4, max(1, TILE_BYTES // (dim * 4))
+    for head in range(heads):
+        result = carray(floats_at(out + head * width), dim + 2)
+        for i in range(dim + 2):
+            result[i] = np.float32(0)
     if count <= 0:
-        result[1] = np.float32(0)
         return
-    vectors = dim // LANES
+    for first in range(0, count, tile):
+        for head in range(heads):
+            at = scores + (head * longest + first) * 4
+            score(queries + head * dim * 4, keys + first * dim * 4, min(tile, count - first), dim, at)
+    for head in range(heads):
+        at = scores + head * longest * 4
+        result, found = carray(floats_at(out + head * width), 2), carray(floats_at(at), count)
+        for i in range(count):
+            found[i] *= scale
+        largest = largest_of(at, count)
+        result[0], result[1] = largest, exponentials(at, count, largest)
+    for first in range(0, count, tile):
+        for head in range(heads):
+            at = scores + (head * longest + first) * 4
+            add_weighted(values + first * dim * 4, min(tile, count - first), dim, at, out + head * width + 8)
+
+
+@compiled
+def score(query, keys, count, dim, scores):  # type: ignore[no-untyped-def]
+    """The products of a query and `count` keys."""
     t = 0
     while t + KEYS_AT_ONCE <= count:
-        dot_products_8(query, keys + t * dim * 4, vectors, scores + t * 4)
+        dot_products_many(query, keys + t * dim * 4, dim // LANES, scores + t * 4)
         t += KEYS_AT_ONCE
     while t < count:
-        dot_products_1(query, keys + t * dim * 4, vectors, scores + t * 4)
+        dot_products_1(query, keys + t * dim * 4, dim // LANES, scores + t * 4)
         t += 1
-    found = carray(floats_at(scores), count)
-    largest = LOWEST
-    for i in range(count):
-        found[i] *= scale
-        largest = max(largest, found[i])
-    result[1] = exponentials(scores, count, largest)
-    result[0] = largest
-    part = 0
+
+
+@compiled
+def add_weighted(values, count, dim, shares, out):  # type: ignore[no-untyped-def]
+    """Add the sum over `count` rows of values, each times its share."""
+    vectors, part = dim // LANES, 0
     while part + 4 <= vectors:
-        weighted_rows_4(values + part * LANES * 4, dim, scores, count, out + 8 + part * LANES * 4)
+        weighted_rows_4(values + part * LANES * 4, dim, shares, count, out + part * LANES * 4)
         part += 4
     while part < vectors:
-        weighted_rows_1(values + part * LANES * 4, dim, scores, count, out + 8 + part * LANES * 4)
+        weighted_rows_1(values + part * LANES * 4, dim, shares, count, out + part * LANES * 4)
         part += 1
 
 

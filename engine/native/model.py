@@ -110,7 +110,7 @@ class NativeModel:
             "hidden": (MOST_ROWS, config.hidden_size),
             "projected": (MOST_ROWS, widest),
             "partial": (threads, MOST_ROWS, config.num_heads, config.head_dim + 2),
-            "scores": (threads, self.context),
+            "scores": (threads, config.num_heads // config.num_kv_heads, self.context),
             "normed": (threads, widest),
             "numbers": (threads, MOST_ROWS, widest // 2),  # int16, two in the room of a float32
             "scales": (threads, MOST_ROWS, widest // BLOCK),

@@ -56,8 +56,8 @@ TOKEN = np.dtype(
     [("id", np.int64), ("keys", np.int64), ("values", np.int64), ("capacity", np.int64), ("position", np.int64)]
 )
 # Addresses of float32: hidden [rows, hidden]; projected [rows, widest]; partial [threads, rows, heads, head_dim + 2];
-# scores [threads, longest]; logits [chosen, stride]; normed [threads, widest]; and [threads, rows, widest] of int16
-# numbers, of scales and sums one for 32 of them.
+# scores [threads, heads / kv_heads, longest]; logits [chosen, stride]; normed [threads, widest]; and [threads, rows,
+# widest] of int16 numbers, of scales and sums one for 32 of them.
 BUFFERS = np.dtype(
     [
         (name, np.int64)
@@ -155,7 +155,7 @@ def forward(thread, threads, sync, model, layers, matrices, tokens, chosen, buff
         b.scales + own * b.most_rows * (b.widest // 32) * 4,
         b.sums + own * b.most_rows * (b.widest // 32) * 4,
     )
-    scores = b.scores + thread * b.longest * 4
+    scores = b.scores + thread * group * b.longest * 4
     row_partial = m.heads * head_width
     thread_partial = b.most_rows * row_partial
     mine, others = share(rows, thread, threads)
@@ -184,11 +184,11 @@ def forward(thread, threads, sync, model, layers, matrices, tokens, chosen, buff
                 start = max(0, token.position + 1 - layer.window) if layer.window else 0
                 begin, end = share(token.position + 1 - start, thread, threads)
                 at = ((index * m.kv_heads + kv_head) * token.capacity + start + begin) * dim * 4
-                for head in range(kv_head * group, (kv_head + 1) * group):
-                    query = b.projected + (row * b.widest + head * dim) * 4
-                    out = b.partial + (thread * thread_partial + row * row_partial + head * head_width) * 4
-                    keys, values = token.keys + at, token.values + at
-                    attend(query, keys, values, end - begin, dim, m.attention_scale, scores, out)
+                head = kv_head * group
+                queries = b.projected + (row * b.widest + head * dim) * 4
+                out = b.partial + (thread * thread_partial + row * row_partial + head * head_width) * 4
+                keys, values, count = token.keys + at, token.values + at, end - begin
+                attend(queries, group, keys, values, count, dim, m.attention_scale, scores, b.longest, out)
         wait_for_all(sync, threads)
 
         for row in range(first, last):

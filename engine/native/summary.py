@@ -10,7 +10,7 @@ from torch import Tensor
 
 from engine.native.compile import compiled
 from engine.native.intrinsics import floats_at
-from engine.native.kernels import LOWEST, exponentials
+from engine.native.kernels import LOWEST, exponentials, largest_of
 from engine.scores import LIKELIEST, Scores
 
 # Logits that are looked at together: to find the likeliest, those of most blocks need not be looked at again.
@@ -28,13 +28,10 @@ def summarize(logits, stride, vocabulary, normalisers, entropies, highest, ids):
     shares = np.empty(BLOCK, np.float32)
     for number in range(len(normalisers)):
         row = carray(floats_at(logits + number * stride * 4), vocabulary)
-        largest = LOWEST
         for block in range(blocks):
-            found = LOWEST
-            for i in range(block * BLOCK, min(vocabulary, (block + 1) * BLOCK)):
-                found = max(found, row[i])
-            maxima[block] = found
-            largest = max(largest, found)
+            first = block * BLOCK
+            maxima[block] = largest_of(logits + (number * stride + first) * 4, min(BLOCK, vocabulary - first))
+        largest = largest_of(maxima.ctypes.data, blocks)
         # Sums of a block in single precision, of all blocks in double.
         total, weighted = 0.0, 0.0
         for block in range(blocks):

@@ -5,7 +5,7 @@ LLVM lowers them to whatever the machine has: one register of AVX-512, two of AV
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from inspect import Parameter, Signature
 from typing import Any, TypeAlias
 
@@ -135,6 +135,34 @@ def fold_lanes(builder: Builder, vector: Value, combine: Callable[[Value, Value]
         upper = ir.Constant(WORDS, [(lane + width) % LANES for lane in range(LANES)])
         vector = combine(vector, builder.shuffle_vector(vector, ir.Constant(FLOATS, ir.Undefined), upper))
     return builder.extract_element(vector, INT32(0))
+
+
+def sum_lanes_of_four(builder: Builder, vectors: Sequence[Value]) -> Value:
+    """The sums of four vectors' lanes, a vector of four: always in the same order."""
+    lanes = LANES
+    while lanes > 8:
+        lanes //= 2
+        vectors = [builder.fadd(*_halves(builder, vector, lanes)) for vector in vectors]
+    a, b, c, d = vectors
+    sums = _add_neighbours(builder, _add_neighbours(builder, a, b), _add_neighbours(builder, c, d))
+    return builder.fadd(*_halves(builder, sums, lanes // 2))
+
+
+def _halves(builder: Builder, vector: Value, lanes: int) -> list[Value]:
+    """The first `lanes` and the last of twice as many."""
+    return [_pick(builder, vector, vector, range(first, first + lanes)) for first in (0, lanes)]
+
+
+def _add_neighbours(builder: Builder, a: Value, b: Value) -> Value:
+    """Of eight lanes each: in each half the sums of neighbours in that of a, then of b. One instruction of AVX."""
+    even = [half + place for half in (0, 4) for place in (0, 2, 8, 10)]
+    return builder.fadd(_pick(builder, a, b, even), _pick(builder, a, b, [place + 1 for place in even]))
+
+
+def _pick(builder: Builder, a: Value, b: Value, places: Iterable[int]) -> Value:
+    """Lanes of a, and after them of b."""
+    chosen = list(places)
+    return builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(INT32, len(chosen)), chosen))
 
 
 class Loop:
