@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import Iterator
 from urllib.parse import quote
 
@@ -27,14 +28,16 @@ NO_STORE = {"Cache-Control": "no-store"}
 def plain_routes(workspaces: Workspaces, models: Models) -> APIRouter:
     """GET /status, /health and /presets/{preset_id}.json, POST /tokens.
 
-    The last takes a text, and tells how many `tokens` the model's tokenizer makes of it.
+    The last takes a text, and tells how many `tokens` the model's tokenizer makes of it. `server` of the status is
+    another after each start.
     """
     router = APIRouter()
+    server = secrets.token_hex(8)
 
     @router.get("/status")
     def status(request: Request) -> Response:
         workspace = workspaces.of(request)
-        more = {"notices": workspace.notices, "may_change": workspace.person.admin}
+        more = {"server": server, "notices": workspace.notices, "may_change": workspace.person.admin}
         return JSONResponse(state_view(models) | more, headers=NO_STORE)
 
     @router.get("/health")

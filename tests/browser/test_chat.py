@@ -28,9 +28,10 @@ def test_a_question_is_answered_and_kept(scripted: Start, open_page: Open) -> No
     expect(page.get_by_role("link", name="hello fire")).to_have_attribute("aria-current", "page")
     page.reload()
     expect(answers(page)).to_contain_text("You said: hello fire")
+    page.close()
     assert server.stop() == 0
     server.start()
-    page.goto(server.url)
+    page = open_page(server.url, page.context)
     page.get_by_role("link", name="hello fire").click()
     expect(answers(page)).to_contain_text("You said: hello fire")
 
@@ -165,9 +166,10 @@ def test_what_was_typed_outlives_a_restart(scripted: Start, open_page: Open) -> 
     server.stop()
     ask(page, "are you there")
     expect(page.get_by_text("Connection to the server was lost")).to_be_visible()
+    expect(page.get_by_text("Fireside is not running. Your chats")).to_be_visible(timeout=15_000)
     expect(message_box(page)).to_have_value("are you there")
     server.start()
-    expect(page.get_by_text("Connection to the server was lost")).to_be_hidden(timeout=20_000)
+    expect(page.get_by_text("Fireside is not running. Your chats")).to_be_hidden(timeout=20_000)
     expect(message_box(page)).to_have_value("are you there")
     message_box(page).press("Enter")
     wait_answered(page)

@@ -103,9 +103,10 @@ def test_a_token_is_opened_by_keys_and_another_branches_from_it(server: Server, 
     assert after["branch"]["at"] == 2
 
     address = re.sub("&.*", "", page.url)
+    page.close()
     server.stop()
     server.start()
-    page.goto(address)
+    page = open_page(address, page.context)
     expect(answers(page)).to_have_count(1)
     expect(look(page, "Tokens")).to_contain_text("Branched at token 3")
 

@@ -14,6 +14,7 @@ let context = 0;
 let figures = null;
 let timer = null;
 let reachable = true;
+let server = "";
 let onBack = () => {};
 let onReady = () => {};
 let before = "";
@@ -100,6 +101,12 @@ async function look() {
     if (!response.ok && !ended) throw new Error(response.statusText);
     const status = ended ? { status: "ready" } : await response.json();
     if (!ended) {
+      server ||= status.server;
+      // Gradio's part of a page is deaf to another server than its own, and would load the page anew at any time.
+      if (status.server !== server) {
+        location.reload();
+        return;
+      }
       show(status);
       for (const words of status.notices) if (!told.has(words)) tell(words);
       if (!reachable) onBack();
