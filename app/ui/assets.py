@@ -39,7 +39,11 @@ STYLES = (
     "shortcuts",
     "account",
     "transfer",
-    "inside",
+    "inside/tokens",
+    "inside/alternatives",
+    "inside/provenance",
+    "inside/view",
+    "inside/compare",
     "elsewhere",
 )
 # The components of Gradio that our page is made of.
