@@ -47,7 +47,7 @@ class Handlers:
                 conversation = self.store.conversations.present(requested_id)
             except NotFound:
                 notice = t("This chat is not here any more.")
-        return [self.show(conversation, notice=notice), *self.preset.form(conversation)]
+        return [self.show(conversation, asked=requested_id, notice=notice), *self.preset.form(conversation)]
 
     def sync(self, event: gr.EventData) -> Any:
         """A conversation that the page shows already and that was changed elsewhere; the transcript."""
@@ -57,18 +57,27 @@ class Handlers:
             return gr.skip()
 
     def show(
-        self, shown: Conversation | str | None, *, notice: str = "", focus: str = "", undo: str = "", done: str = ""
+        self,
+        shown: Conversation | str | None,
+        *,
+        asked: str | None = None,
+        notice: str = "",
+        focus: str = "",
+        undo: str = "",
+        done: str = "",
     ) -> dict[str, Any]:
         """A conversation for the transcript; None for a new one.
 
-        notice: what went wrong. focus: the message to bring into view. undo: the event that takes back what was done,
-        and done: what that was.
+        asked: the id that was to be opened, by which the page knows an answer that comes too late; None where what is
+        shown stays open. notice: what went wrong. focus: the message to bring into view. undo: the event that takes
+        back what was done, and done: what that was.
         """
         conversation = self.store.conversations.present(shown) if isinstance(shown, str) else shown
         revision = self.store.revision(conversation.id) if conversation else 0
         path = self.store.messages.path(conversation.id) if conversation else []
         return self.sequence.stamp(
             "show",
+            asked=asked,
             conversation=conversation.id if conversation else "",
             revision=revision,
             title=conversation.title if conversation else "",

@@ -121,8 +121,8 @@ def _wire_chat(
 ) -> None:
     requested = "() => [new URLSearchParams(location.search).get('c') || '']"
     page.load(handlers.load, open_id, [messages, drawer.buttons, *drawer.form], js=requested, **QUIET)
-    messages.open(handlers.open_event, None, [messages, drawer.buttons, *drawer.form], **LAST)
-    messages.sync(handlers.sync, None, messages, **LAST)
+    messages.open(handlers.open_event, None, [messages, drawer.buttons, *drawer.form], **EACH)
+    messages.sync(handlers.sync, None, messages, **EACH)
     # Not HERE: where an event has a script, Gradio first copies the values of its outputs, here the whole transcript.
     messages.ask(handlers.ask, drawer.form, messages, **EACH)
     messages.retry(handlers.retry, [open_id, *drawer.form], messages, **HERE, **QUIET)

@@ -32,7 +32,11 @@ def refusable(outputs: int, notice: int) -> Callable[[F], F]:
             except (AppError, EngineError) as error:
                 values: list[Any] = [gr.skip() for _ in range(outputs)]
                 values[notice] = self.sequence.stamp(
-                    "notice", text=sentence(" ".join(str(error).split())), kind="error"
+                    "notice",
+                    text=sentence(" ".join(str(error).split())),
+                    kind="error",
+                    # The control at which it is to be told.
+                    setting=getattr(error, "setting", None) or "",
                 )
                 return values[0] if outputs == 1 else values
 

@@ -149,5 +149,6 @@ def _seed(text: Any) -> int | None:
         return None
     # int() alone would also take "1_000" and other scripts' digits, and is slow on very long ones.
     if not (text.isascii() and text.isdecimal() and len(text) <= 19):
-        raise InvalidSampling(f"the seed must be -1 or a whole number from 0 to {2**63 - 1}, not {text!r:.40}")
+        message = f"the seed must be -1 or a whole number from 0 to {2**63 - 1}, not {text!r:.40}"
+        raise InvalidSampling(message, "seed")
     return int(text)

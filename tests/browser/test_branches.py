@@ -48,6 +48,31 @@ def test_either_role_is_edited_and_undone(shared: Server, open_page: Open) -> No
     expect(answers(page).get_by_label("Version 1 of 2")).to_be_visible()
 
 
+def test_the_focus_stays_with_what_is_done_by_keys(shared: Server, open_page: Open) -> None:
+    page = open_page(shared.url)
+    converse(page, "by keys alone")
+    answers(page).get_by_role("button", name="Regenerate").press("Enter")
+    expect(page.get_by_label("Version 2 of 2")).to_be_visible()
+    wait_answered(page)
+    expect(answers(page)).to_be_focused()
+    answers(page).get_by_role("button", name="Previous version").press("Enter")
+    # There is none before it, and its button cannot have the focus.
+    expect(page.get_by_label("Version 1 of 2")).to_be_visible()
+    expect(answers(page).get_by_role("button", name="Next version")).to_be_focused()
+    answers(page).get_by_role("button", name="Edit").press("Enter")
+    expect(page.get_by_role("textbox", name="Edit message")).to_be_focused()
+    page.keyboard.press("Escape")
+    expect(answers(page).get_by_role("button", name="Edit")).to_be_focused()
+    answers(page).get_by_role("button", name="More").press("Enter")
+    page.get_by_role("menuitem", name="Delete only this").press("Enter")
+    # The other version is in its place.
+    expect(page.get_by_label(re.compile("^Version"))).to_have_count(0)
+    expect(answers(page).get_by_role("button", name="More")).to_be_focused()
+    page.get_by_role("button", name="Undo").press("Enter")
+    expect(page.get_by_label("Version 1 of 2")).to_be_visible()
+    expect(answers(page).get_by_role("button", name="More")).to_be_focused()
+
+
 def test_a_stopped_answer_goes_on(shared: Server, open_page: Open) -> None:
     page = open_page(shared.url)
     ask(page, "a long one to stop")

@@ -6,7 +6,7 @@ import re
 import signal
 from collections.abc import Callable
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from .conftest import Server, answers, ask, message_box, wait_answered
 
@@ -82,6 +82,18 @@ def test_an_answer_goes_on_while_another_chat_is_open(shared: Server, open_page:
     wait_answered(page)
     expect(answers(page)).to_contain_text("word399")
     expect(answers(page)).not_to_contain_text("You said")
+
+
+def test_a_question_that_is_counted_waits_for_no_model(shared: Server, open_page: Open) -> None:
+    page = open_page(shared.url)
+    expect(page.get_by_role("img", name=re.compile("of 2,048 tokens of context"))).to_be_visible()
+    held: list[Route] = []
+    page.route("**/stream/**", lambda route: held.append(route))
+    ask(page, "hold on")
+    expect(answers(page)).to_contain_text("Reading")
+    for route in held:
+        route.continue_()
+    wait_answered(page)
 
 
 def test_regenerate_keeps_the_old_version(shared: Server, open_page: Open) -> None:

@@ -107,6 +107,11 @@ def test_tokens_are_counted_against_the_context(shared: Server, open_page: Open)
     count = page.locator("#fs-count")
     message_box(page).fill("one two three")
     expect(count).to_have_text(re.compile(r"^3 tokens · 3 of 2,048 with this chat$"))
+    beside = page.get_by_text("Runs on this computer. Answers can be wrong.").bounding_box()
+    counted = count.bounding_box()
+    assert beside is not None
+    assert counted is not None
+    assert beside["x"] + beside["width"] <= counted["x"]
     message_box(page).fill("word " * 2_500)
     expect(count).to_have_text("2,500 tokens: more than the model's context of 2,048")
     message_box(page).fill("")

@@ -86,7 +86,11 @@ def test_what_is_typed_out_of_a_sliders_range_is_told_there(shared: Server, open
     expect(slider(page, "Temperature")).to_have_value("2")
     typed.fill("1")
     expect(control.get_by_role("alert")).to_have_count(0)
-    typed.press("Tab")
+    # A preset has another value.
+    typed.fill("7")
+    expect(control.get_by_role("alert")).to_be_visible()
+    choose_preset(page, "Creative")
+    expect(control.get_by_role("alert")).to_have_count(0)
     message_box(page).press("Enter")
     wait_answered(page)
     expect(answers(page)).to_have_text(re.compile("kept meanwhile"))
@@ -116,10 +120,22 @@ def test_the_last_seed_is_kept_by_a_click(shared: Server, open_page: Open) -> No
 def test_a_bad_seed_is_refused_and_the_message_kept(shared: Server, open_page: Open) -> None:
     page = open_page(shared.url)
     open_drawer(page)
-    page.get_by_role("textbox", name="Seed (-1 = random)").fill("twelve")
+    seed = page.get_by_role("textbox", name="Seed (-1 = random)")
+    seed.fill("twelve")
     ask(page, "kept")
-    expect(page.get_by_role("alert").first).to_contain_text("seed must be -1 or a whole number")
+    refusal = page.locator("#fs-set-seed").get_by_role("alert")
+    expect(refusal).to_contain_text("seed must be -1 or a whole number")
+    expect(page.get_by_role("alert")).to_have_count(1)
     expect(message_box(page)).to_have_value("kept")
+    # Where the settings are not seen, it is told above the message box.
+    page.get_by_role("button", name="Settings", exact=True).click()
+    message_box(page).press("Enter")
+    expect(page.get_by_role("alert").filter(has_text="seed must be -1 or a whole number")).to_be_visible()
+    page.get_by_role("button", name="Settings", exact=True).click()
+    seed.fill("12")
+    expect(refusal).to_have_count(0)
+    message_box(page).press("Enter")
+    wait_answered(page)
 
 
 def test_presets_are_saved_and_deleted(shared: Server, open_page: Open) -> None:
@@ -143,6 +159,12 @@ def test_presets_are_saved_and_deleted(shared: Server, open_page: Open) -> None:
     expect(save).to_be_hidden()
     slider(page, "Temperature").fill("1.2")
     expect(label).to_have_attribute("data-source", "changed")
+    expect(save).to_be_visible()
+    menu = page.get_by_role("button", name="Preset menu")
+    first, last = save.bounding_box(), menu.bounding_box()
+    assert first is not None
+    assert last is not None
+    assert last["y"] < first["y"] + first["height"], "the buttons are in one row"
     save.click()
     expect(label).to_have_attribute("data-source", "")
     # A name that is taken is refused where it is typed, and stays there.

@@ -100,6 +100,44 @@ def test_back_and_forward(shared: Server, open_page: Open) -> None:
     expect(page.get_by_role("link", name="walk one")).to_have_attribute("aria-current", "page")
 
 
+def test_going_back_counts_though_the_new_chat_is_still_asked_for(shared: Server, open_page: Open) -> None:
+    page = open_page(shared.url)
+    converse(page, "stay with me")
+    address = page.url
+    # In one moment: nothing that the server says can come in between.
+    page.get_by_role("button", name="New chat").evaluate("(button) => { button.click(); history.back(); }")
+    expect(answers(page)).to_contain_text("You said: stay with me")
+    expect(page.get_by_role("link", name="stay with me")).to_have_attribute("aria-current", "page")
+    expect(page).to_have_url(address)
+
+
+def test_the_list_is_walked_by_keys(shared: Server, open_page: Open) -> None:
+    page = open_page(shared.url)
+    converse(page, "walked upon one")
+    converse(page, "walked upon two")
+    search = page.get_by_role("searchbox", name="Search chats")
+    search.fill("walked upon")
+    expect(links(page)).to_have_text(["walked upon two", "walked upon one"])
+    found = page.get_by_role("region", name="Messages").get_by_role("button")
+    expect(found).to_have_count(4)
+    search.press("ArrowDown")
+    expect(links(page).first).to_be_focused()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowDown")
+    expect(found.first).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("link", name="walked upon two")).to_have_attribute("aria-current", "page")
+    # Where a chat leaves the list, the focus goes to the next.
+    links(page).last.focus()
+    search.fill("")
+    expect(links(page).filter(has_text="stay with me")).to_be_visible()
+    row = page.get_by_role("listitem").filter(has=page.get_by_role("link", name="walked upon one"))
+    row.get_by_role("button", name="Chat menu").press("Enter")
+    page.get_by_role("menuitem", name="Archive").press("Enter")
+    expect(links(page).filter(has_text="walked upon one")).to_have_count(0)
+    expect(page.get_by_role("link", name="stay with me")).to_be_focused()
+
+
 def test_keys(shared: Server, open_page: Open) -> None:
     page = open_page(shared.url)
     converse(page, "with keys")

@@ -40,6 +40,15 @@ def test_what_one_tab_does_the_other_shows(shared: Server, open_page: Open) -> N
     wait_answered(first, 2)
     expect(answers(first).last).to_contain_text("You said: said in the second")
     expect(message_box(first)).to_have_value("a draft")
+    # Edited in one: what the other does takes the cursor from nobody.
+    first.bring_to_front()
+    edited = first.get_by_role("article", name="You").first
+    edited.get_by_role("button", name="Edit").press("Enter")
+    choose(second, "known in both", "Pin")
+    ask(second, "said once more")
+    wait_answered(first, 3)
+    expect(first.get_by_role("textbox", name="Edit message")).to_be_focused()
+    first.keyboard.press("Escape")
     # Deleted in one, told in the other, and taken back there.
     choose(second, "known in both", "Delete")
     told = first.get_by_role("alert").filter(has_text="deleted in another tab")

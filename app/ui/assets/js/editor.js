@@ -11,9 +11,12 @@ export function editInPlace(body, text, action, save) {
   if (row.querySelector(".fs-editor")) return;
   const area = h("textarea.fs-edit", { "aria-label": t("Edit message"), rows: "1" });
   area.value = text;
+  const before = document.activeElement;
   const end = () => {
+    const focused = editor.contains(document.activeElement);
     editor.remove();
     row.classList.remove("fs-editing");
+    if (focused) before.focus();
   };
   // The box stays until the message that was made of it takes its place: what is refused must not be lost.
   const send = () => {

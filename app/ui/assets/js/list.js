@@ -11,6 +11,8 @@ const DAY_MS = 86_400_000;
 const MOST_IDS = 100;
 // As many as the server sends at once.
 const PAGE = 200;
+// What the arrow keys go through.
+const STOPS = ".fs-entry a, .fs-hit";
 
 let list, none, sentinel;
 let actions = {};
@@ -23,6 +25,7 @@ let latest = null;
 let onRow = () => {};
 // Elements by id, with what they show: drawing anew costs only what changed.
 const drawn = new Map();
+let shownHits = {};
 
 /** Build the list; chosen: open(id), jump(id), removed(id), tagged(tag). Returns what is to be placed on the page. */
 export function mountList(chosen) {
@@ -142,7 +145,9 @@ export function markActive(id) {
 function draw() {
   // Redrawing would throw away what is being typed.
   if (list.querySelector(".fs-rename")) return;
-  const focused = list.contains(document.activeElement) ? document.activeElement.closest(".fs-entry")?.dataset.id : null;
+  const held = list.contains(document.activeElement) ? document.activeElement : null;
+  const row = held?.closest(".fs-entry");
+  const at = [...list.querySelectorAll(".fs-entry")].indexOf(row);
   const groups = new Map();
   for (const each of conversations) {
     const name = asked.archived ? t("Archived") : each.pinned ? t("Pinned") : dayOf(each.updated_at);
@@ -157,7 +162,14 @@ function draw() {
     sentinel,
   );
   explain();
-  if (focused) list.querySelector(`[data-id="${CSS.escape(focused)}"] a`)?.focus({ preventScroll: true });
+  if (held && document.activeElement !== held) refocus(held, row?.dataset.id, at);
+}
+
+/** Give the focus back to what had it, or to what is now in the place of a row that is gone. */
+function refocus(held, id, at) {
+  const links = [...list.querySelectorAll(".fs-entry a")];
+  const again = links.find((link) => link.parentElement.dataset.id === id) ?? links[Math.min(at, links.length - 1)];
+  (held.isConnected ? held : again)?.focus({ preventScroll: true });
 }
 
 /** The row of a conversation, the one there is where it shows the same. */
@@ -195,8 +207,9 @@ function explain() {
           : t("Your chats will be listed here.");
 }
 
-/** Messages with the words that are searched for, in whatever branch they are. */
+/** Messages with the words that are searched for, in whatever branch they are; the same element for the same ones. */
 function found() {
+  if (shownHits.of === hits) return shownHits.element;
   const hit = ({ id, title, role, pieces }) =>
     h(
       "li",
@@ -204,11 +217,13 @@ function found() {
       h(
         "button.fs-hit",
         { type: "button", onclick: () => actions.jump(id) },
-        h("span.fs-hit-title", {}, `${title} · ${role === "user" ? t("You") : "Fireside"}`),
+        h("span.fs-hit-title", {}, h("span", {}, title), h("span", {}, ` · ${role === "user" ? t("You") : "Fireside"}`)),
         h("span.fs-hit-text", {}, ...pieces.map(([text, match]) => (match ? h("mark", {}, text) : text))),
       ),
     );
-  return h("section", { "aria-label": t("Messages") }, h("h2", {}, t("Messages")), h("ul", {}, ...hits.map(hit)));
+  const element = h("section", { "aria-label": t("Messages") }, h("h2", {}, t("Messages")), h("ul", {}, ...hits.map(hit)));
+  shownHits = { of: hits, element };
+  return element;
 }
 
 function dayOf(time) {
@@ -222,8 +237,12 @@ function dayOf(time) {
 
 function moveFocus(event) {
   const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
-  if (!step || event.target.tagName !== "A") return;
-  const links = [...list.querySelectorAll(".fs-entry a")];
-  links[links.indexOf(event.target) + step]?.focus();
+  const stops = [...list.querySelectorAll(STOPS)];
+  const at = stops.indexOf(event.target);
+  if (!step || at < 0) return;
+  stops[at + step]?.focus();
   event.preventDefault();
 }
+
+/** Go from the search to the first that it found. */
+export const enterList = () => list.querySelector(STOPS)?.focus();

@@ -3,6 +3,7 @@
 import { connect, receive, send } from "./bridge.js";
 import { followChanges, isOutdated } from "./changes.js";
 import { conversationSettled, messageRefused, messageSent, startComposer, takeDraftAlong } from "./composer.js";
+import { destined, open } from "./destination.js";
 import { t } from "./i18n.js";
 import { startElsewhere } from "./elsewhere.js";
 import { startImport } from "./import.js";
@@ -12,6 +13,7 @@ import { openModels, whenSettingsWanted } from "./models.js";
 import { startPanel, syncPanel } from "./panel.js";
 import { notice } from "./popup.js";
 import { modelReady, mountPresets } from "./presets.js";
+import { refuseSetting } from "./refusals.js";
 import { offerSeed, startSeed } from "./seed.js";
 import { whenModelsChange } from "./shelf.js";
 import {
@@ -33,7 +35,6 @@ import {
   lastSeed,
   messageOf,
   mountTranscript,
-  open,
   openConversation,
   startConversation,
   sync,
@@ -50,11 +51,8 @@ let mounted = 0;
 let opened = false;
 let settled = null;
 
-// Which conversation the user goes to; it is shown a moment later.
-let destination = null;
 const go = (id) => {
   closeOverlays();
-  destination = id;
   leaveView();
   open(id);
 };
@@ -103,7 +101,6 @@ function mount(part) {
 }
 
 whenOpened((id, title, moved) => {
-  if (id === destination) destination = null;
   markActive(id);
   if (moved && !id) document.title = "Fireside";
   else if (title) document.title = `${title} · Fireside`;
@@ -117,7 +114,7 @@ whenRow((row) => {
   document.title = row.title && !row.gone ? `${row.title} · Fireside` : "Fireside";
   clearTimeout(settling);
   settling = setTimeout(() => {
-    if (row.id !== openConversation() || (destination ?? row.id) !== row.id) return;
+    if (row.id !== openConversation() || row.id !== destined()) return;
     if (row.gone) lose(row.id);
     else if (isOutdated(row)) (document.hasFocus() ? sync : open)(row.id);
   }, SETTLE_MS);
@@ -158,8 +155,8 @@ whenSettled((...latest) => {
 });
 receive("any", { notice: ({ text, kind }) => notice(text, { kind }) });
 receive("transcript", {
-  notice({ text, kind }) {
-    notice(text, { kind });
+  notice({ text, kind, setting }) {
+    if (!setting || !refuseSetting(setting, text)) notice(text, { kind });
     if (kind === "error") messageRefused();
   },
 });

@@ -10,6 +10,7 @@ import { Pace } from "./pace.js";
 import { hasPanel, openPanel } from "./panel.js";
 import { moreButton, versionSwitch } from "./toolbar.js";
 import { Thoughts } from "./thoughts.js";
+import { isModelReady } from "./topbar.js";
 
 const WAITING = {
   waiting: t("Waiting for the model to load"),
@@ -19,6 +20,9 @@ const WAITING = {
 };
 const LONG_QUESTION = 2_000;
 const LONG_FILE = 20_000;
+
+/** What an answer waits for; the server counts the prompt's tokens before it has the engine read them. */
+const wordsOf = (phase) => WAITING[phase === "waiting" && isModelReady() ? "prefill" : phase] ?? t("Working");
 
 /** What is said below an answer that did not end by itself; "" for one that did. */
 function remark(message) {
@@ -55,7 +59,7 @@ export class MessageRow {
     this.actions = actions;
     this.text = "";
     const mine = message.role === "user";
-    this.element = h(`article.fs-turn.fs-${mine ? "user" : "answer"}`, { "aria-label": mine ? t("You") : "Fireside" });
+    this.element = h(`article.fs-turn.fs-${mine ? "user" : "answer"}`, { "aria-label": mine ? t("You") : "Fireside", tabindex: "-1" });
     this.element.dataset.id = message.id;
     this.body = h(mine ? "div.fs-bubble" : "div.fs-md");
     this.foot = h("div.fs-foot");
@@ -138,7 +142,7 @@ export class MessageRow {
   }
 
   /** Words in place of text that is not there. */
-  say(phase, words = WAITING[phase] ?? t("Working")) {
+  say(phase, words = wordsOf(phase)) {
     this.waiting.lastChild.textContent = words;
     if (!this.waiting.isConnected) this.body.after(this.waiting);
   }

@@ -88,7 +88,13 @@ function corner() {
  *  function that takes it away. */
 export function notice(text, { kind = "done", action = null, label = "", seconds = 6 } = {}) {
   const box = h(`div.fs-notice.fs-${kind}`, { role: kind === "error" ? "alert" : "status" });
-  const close = () => box.remove();
+  let before = null;
+  box.addEventListener("focusin", (event) => (before ??= event.relatedTarget));
+  const close = () => {
+    const focused = box.contains(document.activeElement);
+    box.remove();
+    if (focused) before?.focus();
+  };
   box.append(icon(kind === "error" ? "alert" : "check"), h("span", {}, text));
   if (action) {
     const act = () => {

@@ -5,7 +5,7 @@ import { noteRevision } from "./changes.js";
 import { h, icon, iconButton } from "./dom.js";
 import { t } from "./i18n.js";
 import { askName, notice, openMenu } from "./popup.js";
-import { watchRanges } from "./ranges.js";
+import { forgetOld, watchSettings } from "./refusals.js";
 
 // No preset has as much; Python checks it too.
 const MAX_BYTES = 256 * 1024;
@@ -36,7 +36,7 @@ export function mountPresets(element) {
   element.append(save, h("button.fs-button", { type: "button", onclick: saveAs }, t("Save as…")), reset, undo, more, ignored);
   // Gradio tells of a value only after the server has it; what is shown must be true at once.
   document.getElementById("fs-drawer").addEventListener("input", () => setTimeout(mark));
-  watchRanges(document.getElementById("fs-drawer"));
+  watchSettings();
   new MutationObserver(mark).observe(document.getElementById("fs-drawer"), { childList: true, subtree: true });
 }
 
@@ -90,6 +90,7 @@ function valueOf(control) {
 /** Say at each control where its value comes from. */
 function mark() {
   if (!layers) return;
+  forgetOld();
   let own = 0;
   layers.names.forEach((name, at) => {
     const control = document.getElementById(`fs-set-${name}`);

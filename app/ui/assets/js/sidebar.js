@@ -5,7 +5,7 @@ import { h, icon, iconButton } from "./dom.js";
 import { mountFilters } from "./filters.js";
 import { t } from "./i18n.js";
 import { openImport } from "./import.js";
-import { exportChats, mountList, refresh, showList } from "./list.js";
+import { enterList, exportChats, mountList, refresh, showList } from "./list.js";
 import { openTrash, whenTrashClosed } from "./trash.js";
 import { openView } from "./view.js";
 
@@ -23,7 +23,12 @@ export function mountSidebar(element, actions) {
     timer = setTimeout(look, SEARCH_MS);
   });
   input.addEventListener("keydown", (event) => {
-    if (event.key !== "Escape" || event.isComposing) return;
+    if (event.isComposing) return;
+    if (event.key === "ArrowDown") {
+      event.preventDefault();
+      enterList();
+    }
+    if (event.key !== "Escape") return;
     event.stopPropagation();
     if (input.value) {
       input.value = "";

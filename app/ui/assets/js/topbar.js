@@ -69,6 +69,9 @@ export function mountTopbar(element, { toggleSidebar, openAppearance, toggleDraw
 /** Whether the server answered when it was last asked. */
 export const isReachable = () => reachable;
 
+/** Whether a model is loaded, as far as the server has told. */
+export const isModelReady = () => before === "ready";
+
 /** Tokens that the conversation fills of the model's context, and how many that has; 0 while there is no model. */
 export const contextUse = () => ({ used: usedTokens(), context });
 

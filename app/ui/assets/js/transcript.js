@@ -2,6 +2,7 @@
 
 import { receive, send } from "./bridge.js";
 import { noteRevision } from "./changes.js";
+import { arrive, destined, isWanted, leave, open } from "./destination.js";
 import { h, iconButton } from "./dom.js";
 import { emptyState } from "./empty.js";
 import { t } from "./i18n.js";
@@ -28,12 +29,12 @@ const actions = {
   edit: (id, text) => send("transcript", "edit", { id, text }),
   goOn: (id) => send("transcript", "go_on", { id }),
   remove: (id, alone) => send("transcript", "delete", { id, alone }),
-  branch: (id) => send("transcript", "branch", { id }),
+  branch: (id) => leave("branch", { id }),
   context: (id, wanted) => send("transcript", "context", { id, wanted }),
 };
 
 /** Show a message that was found, in its branch. */
-export const jump = (id) => send("transcript", "version", { id, found: true });
+export const jump = (id) => leave("version", { id, found: true });
 
 /** The id of the conversation that is shown; "" for a new one. */
 export const openConversation = () => conversation ?? addressed();
@@ -64,14 +65,14 @@ export function editLast() {
   return Boolean(row);
 }
 
-/** Ask Python for a conversation ("" for a new one). */
-export const open = (id) => send("transcript", "open", { id });
-
 /** Bring what is shown in line with what was changed elsewhere. */
 export const sync = (id) => send("transcript", "sync", { id });
 
 /** Show a new conversation at once; what is sent from now on belongs to it, however late Python's answer is. */
-export const startConversation = () => show({ conversation: "", revision: 0, title: "", messages: [] });
+export function startConversation() {
+  arrive("");
+  display({ conversation: "", revision: 0, title: "", messages: [] });
+}
 
 export function mountTranscript(element) {
   log = h("div.fs-log", { role: "log", "aria-live": "off", "aria-label": t("Conversation") });
@@ -94,7 +95,15 @@ const lastStatus = () => rows.at(-1)?.message.status ?? null;
 const nearBottom = () => scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight < NEAR_BOTTOM;
 const toBottom = (behavior) => scroller.scrollTo({ top: scroller.scrollHeight, behavior });
 
-function show({ conversation: id, revision, title, messages, memory = null, notice: words, focus, undo, done }) {
+function show(message) {
+  const { conversation: id, asked, undo, done } = message;
+  if (undo) notice(done, { action: () => leave("undo", { event: undo }), label: t("Undo"), seconds: 10 });
+  if (!isWanted(id, asked)) return;
+  arrive(id);
+  display(message);
+}
+
+function display({ conversation: id, revision, title, messages, memory = null, notice: words, focus }) {
   const moved = id !== conversation;
   conversation = id;
   noteRevision(id, revision);
@@ -107,19 +116,42 @@ function show({ conversation: id, revision, title, messages, memory = null, noti
     row.show(message);
     return row;
   });
-  log.replaceChildren(...rows.map((row) => row.element));
-  settle();
-  remember(memory);
+  keepFocus(() => {
+    arrange(rows.map((row) => row.element));
+    settle();
+    remember(memory);
+  });
   if (moved || known.size === 0) toBottom("instant");
   if (focus) bringIntoView(focus);
-  if (undo) notice(done, { action: () => send("transcript", "undo", { event: undo }), label: t("Undo"), seconds: 10 });
   if (words) notice(words, { kind: "error" });
   onOpen(id, title, moved);
   onSettled(id, lastStatus());
 }
 
+/** Put the rows in their order; where they are in it, nothing is moved that somebody may be typing in. */
+function arrange(elements) {
+  const there = [...log.querySelectorAll(":scope > .fs-turn")];
+  if (there.length !== elements.length || there.some((element, at) => element !== elements[at])) log.replaceChildren(...elements);
+}
+
+/** Have the focus stay at its button, or else at its message, as `draw` puts other ones in the place of those there are. */
+function keepFocus(draw) {
+  const held = document.activeElement;
+  const turns = () => [...log.querySelectorAll(".fs-turn")];
+  const at = turns().indexOf(held.closest(".fs-turn"));
+  const buttons = (turn) => [...turn.querySelectorAll(".fs-tools button:not(:disabled)")];
+  draw();
+  if (at < 0 || document.activeElement === held) return;
+  const turn = turns()[at] ?? turns().at(-1);
+  const tools = turn && held.closest(".fs-tools") ? buttons(turn) : [];
+  const again = held.isConnected ? held : (tools.find((each) => each.title === held.title) ?? tools[0]);
+  (again ?? turn ?? scroller).focus({ preventScroll: true });
+}
+
 function append({ conversation: id, revision, parent, messages, nonce }) {
   onSent(nonce, id);
+  // What the user went to since then is on its way.
+  if ((destined() ?? conversation) !== conversation) return;
   // The user may have gone elsewhere meanwhile, or another tab may have gone on: ask for what is true, as this
   // is not the place for what came.
   const last = rows.at(-1)?.message.id ?? null;
@@ -129,6 +161,7 @@ function append({ conversation: id, revision, parent, messages, nonce }) {
   }
   const moved = id !== conversation;
   conversation = id;
+  arrive(id);
   noteRevision(id, revision);
   for (const message of messages) {
     const row = new MessageRow(message, actions);

@@ -3,7 +3,7 @@
 import { h, iconButton } from "../dom.js";
 import { number, t } from "../i18n.js";
 import { closePopup, openPopup } from "../popup.js";
-import { open as openConversation } from "../transcript.js";
+import { open as openConversation } from "../destination.js";
 import { candidateRows, settingsLine } from "./candidates.js";
 import { Controls } from "./controls.js";
 import { bits, inBits } from "./scales.js";
