@@ -16,13 +16,14 @@ from engine.checkpoint import Checkpoint
 from engine.constraint import Constraint, Constraints
 from engine.disk_kv import DiskKV
 from engine.distribution import Distribution
-from engine.errors import ContextOverflow, InvalidPrompt, InvalidSampling, InvalidSchema, InvalidTools
+from engine.errors import InvalidPrompt, InvalidSampling, InvalidSchema, InvalidTools
 from engine.info import EngineInfo
 from engine.kv_files import KVFiles
 from engine.loading import Acceleration
 from engine.looking import Inspection, inspect, plain_model, refuse_too_many
 from engine.model import Chunk, ForwardPass
 from engine.opening import SLOTS, open_model
+from engine.prompts import Prompts
 from engine.reading import Reading, ReadingJob, TokenScore, scored
 from engine.reasoning import ThinkTags
 from engine.run import Run
@@ -30,7 +31,7 @@ from engine.sampler import Sampler
 from engine.sampling import Sampling
 from engine.scheduler import PREFILL_CHUNK, Scheduler
 from engine.scores import Scores
-from engine.template import ChatTemplate, RenderedChat
+from engine.template import ChatTemplate
 from engine.tokenizer import Tokenizer
 from engine.tools import CallSyntax, Tools
 
@@ -57,6 +58,7 @@ class Engine:
         self.info = info
         self._tokenizer = tokenizer
         self._template = template
+        self._prompts = Prompts(tokenizer, template, info.context)
         self._constraints = Constraints(tokenizer)
         self._acceleration: Acceleration | None = None
         self._checkpoint: Checkpoint | None = None
@@ -172,7 +174,7 @@ class Engine:
                 raise InvalidTools("an answer is held to a JSON schema or calls tools, not both")
             if answer or messages[-1].get("role") == "assistant":
                 raise InvalidTools("an answer that may call tools begins anew: leave out the last message")
-        rendered = self._rendered(messages, enable_thinking, tools, add_generation_prompt)
+        rendered = self._prompts.rendered(messages, enable_thinking, tools, add_generation_prompt)
         if schema is not None:
             if rendered.thinking:
                 raise InvalidSchema("this model always reasons before it answers")
@@ -201,7 +203,7 @@ class Engine:
         add_generation_prompt: bool = True,
     ) -> list[int]:
         """The prompt `chat` would use, as token ids. Message content never becomes a control token."""
-        rendered = self._rendered(messages, enable_thinking, tools, add_generation_prompt)
+        rendered = self._prompts.rendered(messages, enable_thinking, tools, add_generation_prompt)
         return self._tokenizer.encode_pieces(rendered)
 
     def generate(self, prompt: str | Sequence[int], sampling: Sampling | None = None) -> Run:
@@ -209,14 +211,14 @@ class Engine:
 
         Raises InvalidPrompt if it is empty or holds unknown ids, ContextOverflow if it does not fit.
         """
-        return self._submit(self._prompt_tokens(prompt), sampling)
+        return self._submit(self._prompts.of(prompt), sampling)
 
     def prompt_tokens(self, text: str) -> list[int]:
         """Token ids of a plain prompt, as `generate` takes it: with the token that the model has a text begin with.
 
         Raises InvalidPrompt if it is empty.
         """
-        return self._prompt_tokens(text)
+        return self._prompts.of(text)
 
     def tokenize(self, text: str) -> list[int]:
         """Token ids of ordinary text; a typed control token is text."""
@@ -224,7 +226,7 @@ class Engine:
 
     def detokenize(self, tokens: Sequence[int]) -> str:
         """Text of token ids; raises InvalidPrompt for ids outside the vocabulary."""
-        return self._tokenizer.decode(self._checked(tokens))
+        return self._tokenizer.decode(self._prompts.checked(tokens))
 
     def tokenize_within(self, text: str) -> list[int]:
         """Token ids of ordinary text that goes on with another: nothing is put before it."""
@@ -232,11 +234,11 @@ class Engine:
 
     def token_bytes(self, token: int) -> bytes:
         """What one token adds to a text, b"" for a control token; raises InvalidPrompt as `detokenize` does."""
-        return self._tokenizer.token_bytes(self._checked([token])[0])
+        return self._tokenizer.token_bytes(self._prompts.checked([token])[0])
 
     def token_name(self, token: int) -> str | None:
         """What a control token is called, None for any other; raises InvalidPrompt as `detokenize` does."""
-        return self._tokenizer.control_names.get(self._checked([token])[0])
+        return self._tokenizer.control_names.get(self._prompts.checked([token])[0])
 
     @property
     def eos_ids(self) -> frozenset[int]:
@@ -248,7 +250,7 @@ class Engine:
 
         chunk: how many tokens are computed at once; with 1 they are computed as those of an answer are.
         """
-        ids = self._checked_prompt(tokens)
+        ids = self._prompts.to_read(tokens)
         return self._scheduler.call(lambda: self._all_logits(ids, chunk))
 
     def score(self, tokens: Sequence[int], *, first: int = 1, top: int = 5) -> list[TokenScore]:
@@ -264,7 +266,7 @@ class Engine:
             raise InvalidPrompt(
                 "the first token has none before it, so nothing tells how likely it is: score from 1 on"
             )
-        prompt = tuple(self._checked_prompt(tokens))
+        prompt = tuple(self._prompts.to_read(tokens))
         found: list[TokenScore] = []
         reading = Reading(prompt, found)
         if first >= len(prompt):
@@ -279,7 +281,7 @@ class Engine:
 
     def next_reading(self, prompt: str | Sequence[int]) -> Reading[list[Distribution]]:
         """As `next_token`, but under way: what is found is one distribution, and `stats` tell what was reused."""
-        tokens = tuple(self._checked_prompt(prompt))
+        tokens = tuple(self._prompts.to_read(prompt))
         found: list[Distribution] = []
         reading = Reading(tokens, found)
 
@@ -298,7 +300,7 @@ class Engine:
         beside other runs; the keys and values before it are those of the model as it runs. Raises as `generate` does,
         InvalidPrompt for a position that is not there or has more attention than can be shown, OutOfMemory.
         """
-        ids = self._checked_prompt(tokens)
+        ids = self._prompts.to_read(tokens)
         position = len(ids) - 1 if position is None else position
         if not 0 <= position < len(ids):
             raise InvalidPrompt(f"there is no token {position}: the text has {len(ids):,}, counted from 0")
@@ -338,22 +340,6 @@ class Engine:
     def __exit__(self, *exception: object) -> None:
         self.close()
 
-    def _rendered(
-        self,
-        messages: Sequence[Mapping[str, Any]],
-        enable_thinking: bool | None,
-        tools: Tools | None = None,
-        add_generation_prompt: bool = True,
-    ) -> RenderedChat:
-        if not messages or not all(isinstance(message, Mapping) for message in messages):
-            raise InvalidPrompt("a conversation is one or more messages, each with a role and a content")
-        return self._template.render_prompt(
-            messages,
-            enable_thinking=enable_thinking,
-            tools=tools.described() if tools else None,
-            add_generation_prompt=add_generation_prompt,
-        )
-
     def _submit(
         self,
         prompt: Sequence[int],
@@ -371,39 +357,16 @@ class Engine:
             raise InvalidSampling(
                 "ignore_eos has no meaning where a JSON schema says when the answer is whole", "ignore_eos"
             )
-        tokens = tuple(self._checked([*prompt, *answer]))
-        if len(tokens) >= self.info.context:
-            raise ContextOverflow(need=len(tokens) + 1, have=self.info.context)
+        tokens = self._prompts.to_answer([*prompt, *answer])
         seed = secrets.randbits(63) if sampling.seed is None else sampling.seed
         run = Run(tokens, seed)
-        ends = {*self._tokenizer.eos_ids, *self._checked(sampling.stop_token_ids)}
+        ends = {*self._tokenizer.eos_ids, *self._prompts.checked(sampling.stop_token_ids)}
         sampler = Sampler(sampling, seed, tokens, self._tokenizer.vocabulary, constraint, ends)
         parts: dict[str, Any] = {"thinking": thinking, "begins": begins, "syntax": syntax}
         job = Answering(run, sampling, sampler, self._tokenizer, self.info.context, tags, **parts)
         job.resume(answer)
         self._scheduler.submit(job)
         return run
-
-    def _prompt_tokens(self, prompt: str | Sequence[int]) -> list[int]:
-        if isinstance(prompt, str):
-            begin = [self._tokenizer.bos_id] if self._tokenizer.add_bos else []
-            prompt = [token for token in begin if token is not None] + self._tokenizer.encode(prompt)
-        if not prompt:
-            raise InvalidPrompt("the prompt is empty: write something first")
-        return self._checked(prompt)
-
-    def _checked_prompt(self, prompt: str | Sequence[int]) -> list[int]:
-        """A prompt that is only read, so that it may fill the context."""
-        tokens = self._prompt_tokens(prompt)
-        if len(tokens) > self.info.context:
-            raise ContextOverflow(need=len(tokens), have=self.info.context)
-        return tokens
-
-    def _checked(self, tokens: Sequence[int]) -> list[int]:
-        for token in tokens:
-            if not 0 <= token < self._tokenizer.vocabulary:
-                raise InvalidPrompt(f"there is no token {token}: ids go from 0 to {self._tokenizer.vocabulary - 1}")
-        return list(tokens)
 
     def _all_logits(self, tokens: list[int], chunk: int) -> Tensor:
         model = self._scheduler.model
