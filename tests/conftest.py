@@ -8,6 +8,7 @@ from collections.abc import Generator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 import weights
 from app.home import models_folder
@@ -18,6 +19,9 @@ from tests.turnstile import turn
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 # A shell starts what goes on in the background with Ctrl+C ignored, which the processes of tests would inherit.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+# How long an example takes, or is thought up, says more of what else the machine does.
+settings.register_profile("fireside", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("fireside")
 
 
 @pytest.hookimpl(wrapper=True)

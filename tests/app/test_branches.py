@@ -316,4 +316,4 @@ class Tree(RuleBasedStateMachine):
 
 
 TestTree = Tree.TestCase
-TestTree.settings = settings(max_examples=12, stateful_step_count=20, deadline=None)
+TestTree.settings = settings(max_examples=12, stateful_step_count=20)

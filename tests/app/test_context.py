@@ -31,7 +31,7 @@ LENGTHS = st.lists(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(LENGTHS, st.integers(1, 90), st.sampled_from(["", "Be brief."]))
 def test_the_oldest_turns_are_dropped_and_the_rest_fits(lengths: list[Any], last: int, system: str) -> None:
     path = []

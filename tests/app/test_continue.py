@@ -77,7 +77,7 @@ def test_an_interrupted_answer_goes_on_after_a_restart(tmp_path: Path) -> None:
         assert finish(chats, store, sent).content == "".join(WORDS)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(
     st.text("aé中👍🏽 \n", min_size=1, max_size=12),
     st.sets(st.integers(1, 30)),

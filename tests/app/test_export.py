@@ -221,7 +221,7 @@ def test_an_empty_conversation_and_none_at_all(store: Store, kind: str) -> None:
             json.loads(pieces)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=60)
 @given(text=st.text(max_size=300), title=st.text(max_size=60))
 def test_any_text_is_exported(store: Store, text: str, title: str) -> None:
     chat = store.conversations.create(title=title, system_prompt=text)

@@ -56,7 +56,7 @@ def grow(store: Store, tree: list[tuple[float, Any, str]], title: str = "Oaks", 
     return chat.id
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=12)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=12)
 @given(chats=st.lists(st.tuples(texts, texts, trees, st.lists(texts, max_size=3)), max_size=3))
 def test_what_was_exported_comes_back(
     tmp_path_factory: pytest.TempPathFactory, chats: list[tuple[str, str, Any, list[str]]]

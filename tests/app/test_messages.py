@@ -22,7 +22,7 @@ def add(store: Store, conversation_id: str, parent_id: str | None, content: str 
     return store.messages.add(conversation_id, parent_id=parent_id, role="user", content=content).id
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.integers(0, 30), min_size=1, max_size=25))
 def test_paths_siblings_and_leaves_follow_the_parents(parents: list[int]) -> None:
     with TemporaryDirectory() as folder, Store.open(Path(folder)) as store:
@@ -97,7 +97,7 @@ def test_the_place_in_the_tree_is_fixed(store: Store) -> None:
     assert (updated.content, updated.engine, updated.edited) == ("new", {"device": "cpu"}, True)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(ANY_TEXT)
 def test_any_text_is_stored_and_searched_for(text: str) -> None:
     # One database for all examples would need no new file, but also keep what earlier ones left.
@@ -147,7 +147,7 @@ def test_hostile_queries_find_nothing_and_do_no_harm(store: Store, query: str) -
     store.conversations.list(query=query)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     st.lists(st.text("abcdeé-_'\"*:()", min_size=1, max_size=8), min_size=1, max_size=8),
     st.data(),

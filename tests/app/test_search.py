@@ -22,7 +22,7 @@ def found(store: Store, query: str, **filters: object) -> list[str]:
     return [hit.message_id for hit in store.messages.search(query, filters=Filters(**filters))]  # type: ignore[arg-type]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.text(CJK + "aB2 ,。", min_size=2, max_size=20), st.integers(0, 18), st.integers(2, 6))
 def test_any_two_characters_in_a_row_are_found(text: str, start: int, length: int) -> None:
     with TemporaryDirectory() as folder, Store.open(Path(folder)) as store:

@@ -9,7 +9,7 @@ from typing import Any
 
 import jsonschema_rs
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from engine import Engine, InvalidSampling, Sampling
@@ -53,7 +53,6 @@ schemas = st.recursive(
 )
 
 # An example is an answer.
-SLOW = [HealthCheck.too_slow]
 
 
 @pytest.fixture(scope="module")
@@ -83,9 +82,7 @@ ended = {"tiny": 0, "real": 0}
 
 @settings(
     max_examples=50,
-    deadline=None,
     phases=[Phase.generate],
-    suppress_health_check=SLOW,
 )
 @given(schemas, st.sampled_from([0.0, 1.0, 2.0]))
 def test_what_a_random_model_finishes_is_valid(tiny: Engine, schema: dict[str, Any], temperature: float) -> None:
@@ -120,7 +117,7 @@ def _misses(data: bytes, token: int, tokenizer: Tokenizer, last: str) -> bool:
 def test_what_the_real_model_finishes_is_valid(model_path: Path) -> None:
     with Engine.load(model_path) as engine:
 
-        @settings(max_examples=200, deadline=None, phases=[Phase.generate], suppress_health_check=SLOW)
+        @settings(max_examples=200, phases=[Phase.generate])
         @given(schemas)
         def of(schema: dict[str, Any]) -> None:
             ended["real"] += finished(engine, schema)

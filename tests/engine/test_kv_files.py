@@ -195,7 +195,7 @@ def test_a_sound_file_under_another_name_is_not_used(folder: Path) -> None:
     assert names(folder) == []
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(data=st.binary(max_size=600), keep_size=st.booleans())
 def test_no_bytes_at_all_do_harm(folder: Path, data: bytes, keep_size: bool) -> None:
     files = KVFiles(folder, PLENTY)

@@ -34,7 +34,7 @@ def whole(model: Model, tokens: list[int]) -> torch.Tensor:
 
 
 @given(prompts, st.data())
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_chunked_equals_whole(model: Model, tokens: list[int], data: st.DataObject) -> None:
     cuts = sorted(data.draw(st.sets(st.integers(1, len(tokens) - 1))))
     cache = model.new_cache(CONTEXT)
@@ -46,7 +46,7 @@ def test_chunked_equals_whole(model: Model, tokens: list[int], data: st.DataObje
 
 
 @given(prompts, prompts, st.data())
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_rewound_cache_equals_fresh(model: Model, first: list[int], second: list[int], data: st.DataObject) -> None:
     keep = data.draw(st.integers(0, len(first) - 1))
     tokens = (first[:keep] + second)[:CONTEXT]

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.scores import LIKELIEST, scores_of
@@ -19,7 +19,6 @@ from engine.native.summary import scores_of as native_scores_of
 SIZES = st.sampled_from([1, 2, 63, 64, 65, 127, 300, 4_099])
 
 
-@settings(deadline=None)
 @given(SIZES, st.integers(0, 3), st.integers(1, 3), st.floats(0.0, 30.0), st.booleans(), st.integers(0, 2**31))
 def test_native_scores_are_torchs(
     vocabulary: int, padding: int, rows: int, spread: float, ties: bool, seed: int

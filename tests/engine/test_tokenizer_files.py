@@ -152,7 +152,7 @@ def test_merges_that_make_a_control_token_do_not_let_it_be_typed(tmp_path: Path)
     assert tokenizer.encode("a < b s") == theirs.encode("a < b s", add_special_tokens=False).ids
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @example(text="▁fire ▁")
 @given(text=st.text(st.characters(), max_size=60))
 @pytest.mark.parametrize("family", ["llama2", "mistral", "gemma", "deepseek", "gpt4o"])

@@ -157,7 +157,7 @@ def follows(engine: Engine, form: tuple[str, bool], text: str) -> str:
 
 
 @given(st.data())
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_calls_do_not_depend_on_how_the_text_was_split(data: st.DataObject) -> None:
     name = data.draw(st.sampled_from(sorted(tool_templates.ALL)))
     syntax = call_syntax(tool_templates.ALL[name])

@@ -72,7 +72,7 @@ def test_the_path_around_tiktokens_regex_has_the_same_ids(
     assert [ours.encode(text) for text in texts] == direct
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(text=any_text | tricky_text)
 def test_any_text_has_the_same_ids(ours: ByteBPETokenizer, reference: Reference, text: str) -> None:
     assert ours.encode(text) == reference.encode(text).ids
@@ -98,7 +98,6 @@ def test_the_model_s_own_figures(ours: ByteBPETokenizer) -> None:
     assert ours.eos_ids == {0, 2}
 
 
-@settings(deadline=None)
 @given(text=any_text)
 def test_decoding_gives_the_text_back_but_for_missing_bytes(ours: ByteBPETokenizer, text: str) -> None:
     missing = {byte for byte in range(256) if ours.encoding.encode_single_token(bytes([byte])) >= ours.vocabulary}

@@ -120,7 +120,7 @@ contents = st.text(max_size=12) | st.lists(
 
 
 @pytest.mark.parametrize("style", STYLES)
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(system=st.none() | contents, talk=st.lists(contents, min_size=1, max_size=4))
 def test_any_contents_give_transformers_text(
     reference: PreTrainedTokenizerFast, style: str, system: str | None, talk: list[str]
@@ -131,7 +131,7 @@ def test_any_contents_give_transformers_text(
 
 
 @pytest.mark.parametrize("style", STYLES)
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(
     places=st.lists(
         st.lists(st.sampled_from([*SPECIALS, "<|", "|>", "im_end", "a", "\n", " "]), max_size=4), min_size=3, max_size=3
