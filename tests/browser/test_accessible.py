@@ -56,7 +56,7 @@ def test_axe_finds_nothing_serious(shared: Server, open_page: Open) -> None:
     page.keyboard.press("Escape")
     page.get_by_title("Figures of this answer").click()
     expect(page.get_by_role("tab", name="Figures")).to_be_visible()
-    found += violations(page, "a message's panel")
+    found += violations(page, "a message's panel", dark=True)
     page.get_by_role("button", name="Close panel").click()
     page.get_by_role("button", name="Settings", exact=True).click()
     page.get_by_role("searchbox", name="Search chats").fill("markdown")
@@ -64,10 +64,10 @@ def test_axe_finds_nothing_serious(shared: Server, open_page: Open) -> None:
     found += violations(page, "settings and a search", dark=True)
     page.get_by_role("button", name="Trash").click()
     expect(page.get_by_role("dialog", name="Trash")).to_be_visible()
-    found += violations(page, "the trash")
+    found += violations(page, "the trash", dark=True)
     page.keyboard.press("Escape")
     page.keyboard.press("Control+/")
-    found += violations(page, "the shortcuts")
+    found += violations(page, "the shortcuts", dark=True)
     assert "\n".join(found) == ""
 
 

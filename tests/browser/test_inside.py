@@ -16,6 +16,7 @@ from playwright.sync_api import Locator, Page, expect
 from app.home import models_folder
 
 from .conftest import Server, answers, ask, serving, wait_answered
+from .test_accessible import violations
 
 Open = Callable[..., Page]
 PHONE = {"width": 390, "height": 844}
@@ -77,7 +78,7 @@ def test_a_token_is_opened_by_keys_and_another_branches_from_it(server: Server, 
     tokens.first.focus()
     for key in ("ArrowRight", "ArrowRight", "ArrowRight", "ArrowLeft", "Enter"):
         page.keyboard.press(key)
-    popover = page.get_by_role("dialog", name="Alternatives at position 3")
+    popover = page.get_by_role("dialog", name=re.compile("position 3"))
     candidates = popover.locator(".fs-candidate")
     expect(candidates.nth(4)).to_be_visible()
     expect(popover).to_contain_text("Log-probability")
@@ -262,6 +263,48 @@ def test_where_the_model_looked_as_pictures_to_save(server: Server, open_page: O
     with page.expect_download() as saved:
         pictures.last.get_by_role("button", name="PNG").click()
     assert saved.value.path().read_bytes().startswith(b"\x89PNG")
+
+
+def test_axe_finds_nothing_serious_in_any_of_it(server: Server, open_page: Open) -> None:
+    page = open_page(server.url, color_scheme="light", reduced_motion="reduce")
+    converse(page, "What is the capital of France?", 8)
+    panel = look(page, "Figures")
+    found = violations(page, "Figures")
+    page.get_by_role("tab", name="Origin").click()
+    expect(panel).to_contain_text("Digest")
+    found += violations(page, "Origin")
+    page.get_by_role("tab", name="Replay").click()
+    panel.get_by_role("button", name="Run it again").click()
+    expect(panel.get_by_role("status")).to_contain_text("Identical", timeout=60_000)
+    found += violations(page, "Replay")
+    page.get_by_role("tab", name="Tokens").click()
+    expect(panel).to_contain_text("perplexity")
+    panel.locator(".fs-token").nth(2).click()
+    expect(page.get_by_role("dialog", name=re.compile("position 3"))).to_be_visible()
+    found += violations(page, "Tokens and what could have stood there", dark=True)
+    page.keyboard.press("Escape")
+    page.get_by_role("tab", name="Look inside").click()
+    panel.locator(".fs-chooser .fs-token").nth(2).click()
+    expect(panel.locator(".fs-picture")).to_have_count(3, timeout=30_000)
+    found += violations(page, "a look inside", dark=True)
+    page.get_by_role("button", name="Close panel").click()
+    page.get_by_role("button", name="Notebook").click()
+    notebook = page.get_by_role("region", name="Notebook")
+    notebook.get_by_role("textbox", name="Text").fill("The capital of France is")
+    expect(notebook.locator(".fs-candidate").first).to_contain_text("Paris")
+    found += violations(page, "the notebook", dark=True)
+    page.get_by_role("button", name="Back to the chat").click()
+    page.locator("#fs-composer textarea").fill("Say hello in five words.")
+    page.get_by_role("button", name="Compare answers to this").click()
+    dialog = page.get_by_role("dialog", name="Compare answers")
+    dialog.get_by_role("checkbox", name="Creative").check()
+    dialog.get_by_role("button", name="Compare", exact=True).click()
+    difference = page.get_by_label("How much the answers differ")
+    expect(difference).to_contain_text("prompts that were computed", timeout=60_000)
+    page.get_by_label("Differences from").select_option(index=1)
+    expect(page.locator(".fs-difference").last).to_be_visible()
+    found += violations(page, "answers side by side", dark=True)
+    assert "\n".join(found) == ""
 
 
 def test_in_chinese_and_dark_on_a_phone(server: Server, open_page: Open) -> None:

@@ -16,6 +16,7 @@ from tests.app.remote.fireside import Fireside, fireside
 from tests.app.serving import loader_of
 
 from .conftest import answers, ask, wait_answered
+from .test_accessible import violations
 
 PASSWORD = "correct horse battery"
 Open = Callable[..., Page]
@@ -83,6 +84,23 @@ def test_a_wrong_password_a_right_one_and_the_way_out(server: Fireside, browser:
         context.add_cookies([{"name": COOKIE, "value": str(cookie.get("value")), "url": server.url}])
         page.goto(server.url)
         expect(page.get_by_label("Password")).to_be_visible()
+
+
+def test_axe_finds_nothing_serious_at_the_login(server: Fireside, browser: Browser) -> None:
+    with browser.new_context(color_scheme="light", reduced_motion="reduce") as context:
+        page = context.new_page()
+        page.goto(server.url)
+        found = violations(page, "the login")
+        log_in(page, "anna", "wrong")
+        expect(page.get_by_role("alert")).to_be_visible()
+        found += violations(page, "a refused login")
+        page.emulate_media(color_scheme="dark")
+        found += violations(page, "a refused login in the dark")
+        log_in(page, "Anna")
+        page.locator("#fs-composer textarea").wait_for()
+        expect(page.get_by_role("button", name="Log out")).to_be_visible()
+        found += violations(page, "the page of somebody", dark=True)
+    assert "\n".join(found) == ""
 
 
 def test_two_people_see_only_what_is_theirs(server: Fireside, logged_in: Callable[..., Page]) -> None:

@@ -149,6 +149,15 @@ def test_a_name_that_leads_nowhere_is_told_where_it_was_typed(server: Server, op
         panel(page).get_by_role("button", name="Download", exact=True).click()
         told = panel(page).get_by_role("alert").filter(has_text=re.compile(words, re.IGNORECASE))
         expect(told.first).to_be_visible(timeout=LONG_MS)
+    # What is fetched has a card; the way there is not left to be found, and the card goes when it was read.
+    nowhere = card(page, "hf:maker/nosuch")
+    panel(page).get_by_role("textbox", name="Name on Hugging Face").fill("maker/nosuch")
+    panel(page).get_by_role("button", name="Download", exact=True).press("Enter")
+    expect(nowhere.get_by_role("button").first).to_be_focused(timeout=LONG_MS)
+    expect(nowhere).to_be_in_viewport(ratio=1)
+    expect(nowhere.get_by_role("alert")).to_be_visible(timeout=LONG_MS)
+    nowhere.get_by_role("button", name="Dismiss").click()
+    expect(nowhere).to_have_count(0)
 
 
 def test_a_download_that_breaks_says_why_and_goes_on(server: Server, hub: ModelHub, open_page: Open) -> None:
@@ -178,6 +187,8 @@ def test_a_model_that_will_not_load_is_told_where_it_was_chosen(server: Server, 
     worn.write_bytes(worn.read_bytes()[:-1_000])
     use.click()
     expect(panel(page).get_by_role("alert").first).to_contain_text("worn.gguf", timeout=LONG_MS)
+    # Why is said once, also when it is asked for again.
+    expect(card(page, "worn.gguf").get_by_text("bytes")).to_have_count(1)
     page.keyboard.press("Escape")
     expect(message_box(page)).to_have_value("Is anybody there?")
     message_box(page).press("Enter")

@@ -114,6 +114,8 @@ function form({ address, key: kept }) {
     const told = await tell("/engine/look", { address: place.value, key: key.value });
     look.disabled = false;
     look.textContent = t("Look");
+    // A disabled button has lost the focus.
+    look.focus();
     if (told.error) return refuse(told.error);
     found.replaceChildren(...offer(told, key, refuse));
     found.querySelector("button").focus();

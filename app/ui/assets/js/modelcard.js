@@ -60,7 +60,8 @@ export class ModelCard {
     this.drawn = key;
     const focused = this.element.contains(document.activeElement) && document.activeElement.textContent;
     this.#draw(entry, download, state);
-    if (focused) [...this.element.querySelectorAll("button")].find((button) => button.textContent === focused)?.focus();
+    const buttons = [...this.element.querySelectorAll("button")];
+    if (focused) (buttons.find((button) => button.textContent === focused) ?? buttons[0])?.focus();
   }
 
   #progress(download) {
@@ -79,6 +80,8 @@ export class ModelCard {
     const failed = download?.status === "failed" ? download.message : "";
     const partial = entry.whole_bytes > 0;
     const cancelled = partial && !running && !failed;
+    // A refusal to use it names its problem.
+    const problem = this.refused || failed || (!partial && !running && entry.problem);
     this.element.setAttribute("aria-label", title);
     this.element.classList.toggle("fs-loaded", entry.loaded);
     this.element.replaceChildren(
@@ -95,8 +98,7 @@ export class ModelCard {
         !brief && title !== entry.name && h("code", {}, entry.name),
         entry.reading && h("span", {}, t("Looking at its files…")),
         cancelled && h("span", {}, t("{done} of {total} have arrived", { done: size(entry.bytes), total: size(entry.whole_bytes) })),
-        !partial && !running && entry.problem && h("span.fs-problem", {}, entry.problem),
-        (this.refused || failed) && h("span.fs-problem", { role: "alert" }, this.refused || failed),
+        problem && h("span.fs-problem", { role: problem === entry.problem ? null : "alert" }, problem),
         running && h("div.fs-download", {}, this.bar, this.words),
         entry.loaded && this.#recommended(state),
         h("div.fs-card-actions", {}, ...this.#actions(entry, { running, failed, partial })),
@@ -140,6 +142,7 @@ export class ModelCard {
       return [
         button(label, "download_model", { primary: true, more: { use: this.options.use ?? false } }),
         partial && this.#remove(entry, name),
+        failed && !partial && button(t("Dismiss"), "cancel_download"),
       ].filter(Boolean);
     }
     if (entry.loaded) return [];

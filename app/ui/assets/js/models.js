@@ -25,6 +25,7 @@ export function openModels() {
   if (dialog) return;
   const cards = new Map();
   let latest = null;
+  let asked = ""; // the name that was typed, until its card is there
   const close = () => dialog?.close();
   const head = h("p.fs-models-room");
   const now = h("div.fs-models-now");
@@ -37,7 +38,10 @@ export function openModels() {
     best: section(t("The best that fit this computer"), best),
     more: section(t("More to download"), more),
   };
-  const byName = nameForm(() => latest, () => draw(latest));
+  const byName = nameForm((name) => {
+    asked = name;
+    draw(latest);
+  });
 
   function draw(shelf) {
     if (!shelf) return;
@@ -52,6 +56,12 @@ export function openModels() {
     fill(more, listed.filter((entry) => !entry.suggested));
     parts.best.hidden = !suggested.length;
     byName.element.hidden = !shelf.may_change;
+    if (cards.get(asked)?.element.isConnected) {
+      // It may be out of sight, with all that is told of it.
+      cards.get(asked).element.scrollIntoView({ block: "center" });
+      cards.get(asked).element.querySelector("button")?.focus({ preventScroll: true });
+      asked = "";
+    }
 
     function fill(list, wanted) {
       const items = wanted.map((entry) => {
@@ -130,8 +140,8 @@ function stateLines({ state, may_change: mayChange }, close) {
   return lines;
 }
 
-/** A field for any model of the Hugging Face hub. */
-function nameForm(shelf, redraw) {
+/** A field for any model of the Hugging Face hub; taken(name): called with what is being fetched. */
+function nameForm(taken) {
   const hint = t("OWNER/NAME of Hugging Face, or OWNER/NAME:FILE.gguf for one file");
   const field = h("input.fs-input", { type: "text", maxlength: 300, "aria-label": t("Name on Hugging Face"), placeholder: "hf:OWNER/NAME", "aria-describedby": "fs-hub-hint", autocomplete: "off", spellcheck: "false" });
   const refusal = h("p.fs-problem", { role: "alert", hidden: true });
@@ -151,8 +161,9 @@ function nameForm(shelf, redraw) {
     const refused = await act("download_model", { name, use: false });
     refusal.textContent = refused;
     refusal.hidden = !refused;
-    if (!refused) field.value = "";
-    redraw(shelf());
+    if (refused) return;
+    field.value = "";
+    taken(name);
   });
   return { element };
 }

@@ -83,7 +83,7 @@ class Look {
     const weights = this.weights(this.chosen(this.layer.select), head);
     const highest = Math.max(...weights.slice(1), 1e-6);
     this.spans.forEach((span, at) => {
-      span.style.background = `color-mix(in srgb, var(--fs-accent) ${Math.round(75 * Math.min(1, Math.sqrt(weights[at] / highest)))}%, transparent)`;
+      span.style.background = `color-mix(in srgb, var(--fs-heat) ${Math.round(75 * Math.min(1, Math.sqrt(weights[at] / highest)))}%, transparent)`;
       span.title = `${this.names[at]}: ${percent(weights[at])}`;
     });
     const rows = this.told.attention.map((_, layer) => this.weights(layer, head));
