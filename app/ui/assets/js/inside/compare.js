@@ -1,6 +1,6 @@
 // One question, several answers side by side: with two to four presets, or a sweep of temperatures or seeds.
 
-import { send } from "../bridge.js";
+import { open } from "../destination.js";
 import { h, icon } from "../dom.js";
 import { number, t } from "../i18n.js";
 import { MarkdownView } from "../growing.js";
@@ -256,7 +256,7 @@ class Comparison {
     try {
       await post(`pick/${message}`);
       closeView();
-      send("transcript", "open", { id: this.conversation });
+      open(this.conversation);
     } catch (error) {
       this.refuse(error);
     }
