@@ -7,6 +7,7 @@ from typing import Any
 
 from app.library import ModelLibrary
 from app.models import Models
+from app.ui.language import told
 from app.ui.views import sentence
 
 
@@ -38,7 +39,9 @@ def shelf_view(library: ModelLibrary, *, admin: bool) -> dict[str, Any]:
     """
     shelf = library.shelf()
     return {
-        "entries": [asdict(entry) for entry in shelf.entries],
+        "entries": [
+            asdict(entry) | {"title": told(entry.title), "problem": sentence(entry.problem)} for entry in shelf.entries
+        ],
         "downloads": {each.name: asdict(each) | {"message": sentence(each.message)} for each in shelf.downloads},
         "free_memory": shelf.free_memory,
         "free_disk": shelf.free_disk,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import errno
 import json
 import re
 from collections.abc import Iterator
@@ -13,6 +14,10 @@ import pytest
 from app.ui.language import SIMPLIFIED_CHINESE, current, language_of, t, told
 from app.ui.views import sentence
 from app.ui.zh import CHINESE, drawer
+from weights import UnknownModel
+from weights.catalog import CATALOG
+from weights.models_folder import plain
+from weights.reference import parse_reference
 
 UI = Path(__file__).parents[2] / "app" / "ui"
 SCRIPTS = sorted(file for file in (UI / "assets" / "js").rglob("*.js") if file.parent.name != "zh")
@@ -130,6 +135,23 @@ def test_sentences_of_other_rooms_are_recognized() -> None:
         # What a value brings along is no template.
         assert t("Saved the preset {name}.", name="{name} {id}") == "已保存预设“{name} {id}”。"
         assert told("x" * 1_000_000) == "x" * 1_000_000
+    finally:
+        current.reset(token)
+
+
+def test_why_a_model_is_not_there_is_told_in_chinese() -> None:
+    with pytest.raises(UnknownModel) as unknown:
+        parse_reference("no name at all")
+    full = plain(OSError(errno.ENOSPC, "No space left on device"), Path("models"))
+    denied = plain(OSError(errno.EACCES, "Permission denied"), Path("models"))
+    titles = [each.title for each in CATALOG.values() if "," in each.title]
+    assert titles
+    token = current.set(SIMPLIFIED_CHINESE)
+    try:
+        assert told(str(unknown.value)).startswith("'no name at all' 不是")
+        assert told(str(full)).startswith("models 所在的磁盘已满")
+        assert told(str(denied)).startswith("无法写入模型文件夹 models（Permission denied）")
+        assert [title for title in titles if told(title) == title] == []
     finally:
         current.reset(token)
 

@@ -75,7 +75,7 @@ export class ModelCard {
 
   #draw(entry, download, state) {
     const { brief } = this.options;
-    const title = (brief && entry.title.split(",")[0]) || entry.title || entry.name;
+    const title = (brief && entry.title.split(/[,，]/)[0]) || entry.title || entry.name;
     const running = download?.status === "running";
     const failed = download?.status === "failed" ? download.message : "";
     const partial = entry.whole_bytes > 0;
