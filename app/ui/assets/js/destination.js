@@ -9,6 +9,7 @@ const PATIENCE_MS = 5_000;
 let destination;
 let leaving = false;
 let waiting = null;
+let again = false; // it was asked for once more since
 
 /** The id of the conversation that the user goes to or is in, "" for a new one; undefined at first. */
 export const destined = () => destination;
@@ -18,9 +19,11 @@ export const destined = () => destination;
 export function open(id) {
   arrive(id);
   if (waiting === null) request();
+  else again = true;
 }
 
 function request() {
+  again = false;
   send("transcript", "open", { id: destination });
   clearTimeout(waiting);
   waiting = setTimeout(() => {
@@ -47,7 +50,7 @@ export function isWanted(id, asked) {
   if (asked === null) return destination === undefined || leaving || id === destination;
   clearTimeout(waiting);
   waiting = null;
-  if (destination === undefined || asked === destination) return true;
+  if (destination === undefined || (asked === destination && !again)) return true;
   request();
   return false;
 }
