@@ -15,8 +15,8 @@ from app.downloads import DownloadState
 from app.errors import AppError
 from app.model_facts import ModelFacts, Verdict, estimated_memory, inspect, placement, verdict
 from app.models import Models
-from engine.memory import gigabytes
 from engine.native import code_is_ready
+from engine.units import gigabytes
 from weights import CATALOG, SUGGESTIONS, Installed, UnknownModel, WeightsError
 
 # "listed": not on disk, but in the catalog or among the suggestions. "given": by its path, at the start.

@@ -1,25 +1,25 @@
-"""What a model file is, and whether there is memory for it, without loading its weights."""
+"""What a model file is, and whether there is memory for it, without loading its weights.
+
+The engine brings torch, whose import takes seconds: its parts are imported where they are first needed.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-import torch
-
-from engine.checkpoint import open_checkpoint
 from engine.errors import EngineError
-from engine.loading import Loading
-from engine.memory import WORKING_BYTES, MemoryNeed, available
 from engine.native import missing
-from engine.opening import DEFAULT_CONTEXT
 from weights import CatalogEntry, Suggestion
+
+if TYPE_CHECKING:
+    from engine.memory import MemoryNeed
 
 # Above this share of the free memory, other programs and the page cache are squeezed.
 COMFORTABLE = 0.8
 # What the engine computes in by default.
-DTYPE = {"cpu": torch.float32, "cuda": torch.bfloat16}
+DTYPE = {"cpu": "float32", "cuda": "bfloat16"}
 
 Verdict = Literal["fits", "tight", "does not fit"]
 
@@ -43,6 +43,10 @@ class ModelFacts:
 
 def placement() -> tuple[str, int]:
     """The device models run on here by default, and the bytes of memory free on it."""
+    import torch
+
+    from engine.memory import available
+
     device = "cuda" if torch.cuda.is_available() else "cpu"
     return device, available(device)
 
@@ -69,7 +73,12 @@ def verdict(need: int, free: int) -> Verdict:
 
 def estimated_memory(suggestion: Suggestion | CatalogEntry, device: str) -> int:
     """About how many bytes a model of the hub will take here, before its header is known."""
-    dtype = DTYPE[device]
+    import torch
+
+    from engine.memory import WORKING_BYTES
+    from engine.opening import DEFAULT_CONTEXT
+
+    dtype: torch.dtype = getattr(torch, DTYPE[device])
     packed = device == "cpu" and missing() is None
     weights = suggestion.bytes if packed else suggestion.parameters * dtype.itemsize
     context = min(suggestion.context, DEFAULT_CONTEXT)
@@ -77,10 +86,16 @@ def estimated_memory(suggestion: Suggestion | CatalogEntry, device: str) -> int:
 
 
 def _facts(path: Path, context: int | None, device: str, free: int) -> ModelFacts:
+    import torch
+
+    from engine.checkpoint import open_checkpoint
+    from engine.loading import Loading
+    from engine.opening import DEFAULT_CONTEXT
+
     checkpoint = open_checkpoint(path)
     config = checkpoint.config
     chosen = min(context or min(config.comfortable_context, DEFAULT_CONTEXT), config.context_length)
-    need = Loading(checkpoint, chosen, torch.device(device), DTYPE[device]).need
+    need = Loading(checkpoint, chosen, torch.device(device), getattr(torch, DTYPE[device])).need
     return ModelFacts(
         title=checkpoint.name,
         family=config.family,

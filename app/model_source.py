@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import weights
 from app.backend import Backend
@@ -94,6 +94,14 @@ class Loader(Protocol):
     """Loads a checkpoint; `Engine.load` is one. `on_progress` is given the fraction done, 0 to 1."""
 
     def __call__(self, path: Path, *, on_progress: Callable[[float], None]) -> Backend: ...
+
+
+def load_engine(path: Path, *, on_progress: Callable[[float], None], **options: Any) -> Backend:
+    """The Loader of models of this computer. `options` are those of `Engine.load`."""
+    # Brings torch, for whose import the page need not wait.
+    from engine import Engine
+
+    return Engine.load(path, on_progress=on_progress, **options)
 
 
 class ModelFiles:

@@ -12,8 +12,8 @@ from time import monotonic
 from app.backend import Backend
 from app.downloads import Downloads
 from app.errors import AppError
-from app.model_source import Attempt, Closing, Loader, ModelFiles, ModelState, Source
-from engine import Engine, EngineError, EngineInfo
+from app.model_source import Attempt, Closing, Loader, ModelFiles, ModelState, Source, load_engine
+from engine import EngineError, EngineInfo
 from weights import FetchCancelled, WeightsError
 
 __all__ = ["CLOSING", "ModelState", "ModelUnavailable", "Models"]
@@ -36,7 +36,7 @@ class Models:
     called with the name of each model that was loaded.
     """
 
-    def __init__(self, models_dir: Path, name_or_path: str, *, loader: Loader = Engine.load) -> None:
+    def __init__(self, models_dir: Path, name_or_path: str, *, loader: Loader = load_engine) -> None:
         self.downloads = Downloads(models_dir)
         self.loaded: list[Callable[[str], None]] = []
         self._loader = loader

@@ -36,7 +36,7 @@ from app.library import ModelLibrary
 from app.list_routes import list_routes
 from app.listener import address_of, is_loopback, own_names, require_accounts
 from app.model_routes import model_routes
-from app.model_source import Source
+from app.model_source import Source, load_engine
 from app.models import Models
 from app.outgoing import export_routes
 from app.remote.chosen import chosen_engine
@@ -54,7 +54,6 @@ from app.ui.early_head import EarlyHead
 from app.ui.language import LanguageOfRequest
 from app.ui.settling import settle_routes
 from app.workspace import Workspaces
-from engine import Engine
 
 # Together below the five seconds after which a supervisor loses patience.
 SAVE_SECONDS = 3.0
@@ -117,7 +116,7 @@ def serve(
     listener: socket.socket,
     open_browser: bool,
     on_start: Callable[[Models], None] = lambda models: None,
-    loader: Callable[..., Backend] = Engine.load,
+    loader: Callable[..., Backend] = load_engine,
     kv_bytes: int = 0,
     context: int | None = None,
     quantized: bool = False,

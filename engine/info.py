@@ -8,6 +8,10 @@ from importlib import metadata
 from types import MappingProxyType
 from typing import Any
 
+# What can be asked for; what a model is computed by is NATIVE or the name of torch's kernels.
+KERNELS = ("auto", "native", "torch")
+NATIVE = "native"
+
 
 @dataclass(frozen=True, slots=True)
 class EngineInfo:

@@ -10,16 +10,16 @@ import torch
 
 from engine.checkpoint import Checkpoint
 from engine.errors import EngineClosed, EngineError, OutOfMemory
+from engine.info import NATIVE
 from engine.linear import best_linear
-from engine.memory import available, gigabytes, memory_need, require_memory
+from engine.memory import available, memory_need, require_memory
 from engine.model import ForwardPass, Model
 from engine.native import code_is_ready, compile_native, load_native, refusal
 from engine.recording import CUDAGraphs
 from engine.static_model import BATCHES, StaticModel
+from engine.units import gigabytes
 from engine.weight_only import KEPT, WeightOnly
 
-KERNELS = ("auto", "native", "torch")
-NATIVE = "native"
 # Before any engine of this process has set another number for torch.
 DEFAULT_THREADS = torch.get_num_threads()
 

@@ -15,9 +15,10 @@ from engine.checkpoint.weights import WeightLoader
 from engine.errors import InvalidPrompt, OutOfMemory, UnsupportedModel
 from engine.kv_cache import KVCache
 from engine.linear import Dense
-from engine.memory import available, gigabytes
+from engine.memory import available
 from engine.model import ForwardPass, LayerWeights, Model
 from engine.static_model import StaticModel
+from engine.units import gigabytes
 
 # Numbers of attention that are handed out: 64 MB. Thirty layers of nine heads have them over 62,000 tokens.
 MOST_NUMBERS = 2**24

@@ -15,6 +15,7 @@ from engine.errors import OutOfMemory
 from engine.linear import Dense, best_linear
 from engine.native import native_bytes
 from engine.scheduler import PREFILL_CHUNK
+from engine.units import gigabytes
 from engine.weight_only import FOUR_BITS, GROUP
 
 # What libraries take besides: thread pools, allocator slack. Measured with the default model: 62 MB.
@@ -126,11 +127,6 @@ def available(device: torch.device | str = "cpu", root: Path = Path("/")) -> int
     if str(device).startswith("cuda"):
         return torch.cuda.mem_get_info(device)[0]
     return max(min([_system(root), *_control_groups(root), *_process_limit(root)]), 0)
-
-
-def gigabytes(count: int) -> str:
-    """Bytes in words, in decimal units."""
-    return f"{count / 1e9:,.1f} GB" if count >= 0.95e9 else f"{count / 1e6:,.0f} MB"
 
 
 def _system(root: Path) -> int:

@@ -13,9 +13,9 @@ from engine.checkpoint import Checkpoint, open_checkpoint
 from engine.checkpoint.quantize import quantized
 from engine.disk_kv import DiskKV
 from engine.errors import EngineError, UnsupportedModel
-from engine.info import EngineInfo, installed_version
+from engine.info import KERNELS, EngineInfo, installed_version
 from engine.kv_files import KVFiles
-from engine.loading import DEFAULT_THREADS, KERNELS, Loading
+from engine.loading import DEFAULT_THREADS, Loading
 from engine.model import ForwardPass
 
 # Room for a long conversation; a model trained for more takes its KV memory only when asked for it.

@@ -54,9 +54,11 @@ def test_the_rule_sees_every_way_to_import() -> None:
     [
         ("from engine import Engine", "gguf tokenizers transformers gradio sqlite_utils huggingface_hub click"),
         ("import app.cli", "torch gradio sqlite_utils transformers"),
+        ("import app.server", "torch numba transformers"),
     ],
 )
 def test_it_imports_where_these_are_not_installed(code: str, absent: str) -> None:
-    """None in `sys.modules` makes an import fail; the second case keeps `fireside --help` quick."""
+    """None in `sys.modules` makes an import fail; the second case keeps `fireside --help` quick, and the third
+    the page, which is there before torch is."""
     block = f"import sys; sys.modules.update(dict.fromkeys({absent.split()}))"
     subprocess.run([sys.executable, "-c", f"{block}; {code}"], check=True, cwd=ROOT)

@@ -76,8 +76,8 @@ def serve(
         weights.resolve(model, folder)  # a wrong name is wrong usage, and known before anything is started
     elsewhere = engine_elsewhere(engine, model, context) if engine else None
     listener = listen(host, port)  # likewise a port in use: the import below takes seconds
+    from app.model_source import load_engine
     from app.server import serve as run_server
-    from engine import Engine
 
     return run_server(
         home=data_folder(home),
@@ -87,7 +87,7 @@ def serve(
         open_browser=not no_browser,
         on_start=follow,
         loader=partial(
-            Engine.load,
+            load_engine,
             context=context,
             threads=threads,
             kernels=kernels,

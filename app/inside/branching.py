@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from app.answer import CONTINUED_AT, PRESET, PROMPT_DIGEST, SETTINGS_FROM, SYSTEM_PROMPT
 from app.backend import Backend
@@ -12,7 +12,9 @@ from app.inside.errors import NotPossible, checked_index, same_model
 from app.inside.pieces import pieces
 from app.store import Message
 from app.store.tokens import TokenLog, TokenProbability, unpack_ids, unpack_logprobs
-from engine import Engine
+
+if TYPE_CHECKING:
+    from engine import Engine
 
 # In `extra` of an answer: the version it branches from and at which token; and which of its tokens were chosen by hand,
 # as [first, count] pairs.

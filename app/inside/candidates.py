@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from app.backend import Backend
 from app.inside.pieces import alternative
 from app.store.tokens import TokenProbability
 from engine import Sampling
-from engine.distribution import Candidate
+
+if TYPE_CHECKING:
+    from engine.distribution import Candidate
 
 
 class StoredCandidate(NamedTuple):
@@ -47,10 +49,10 @@ def candidate_views(
     """Candidates as the page takes them. before: the tokens they would follow."""
     views = []
     for each in candidates:
-        if isinstance(each, Candidate):
-            more = {"chosen": each.token == chosen, "kept": each.dropped_by is None, "penalty": each.penalty}
-        else:
+        if isinstance(each, StoredCandidate):
             more = {"chosen": each.chosen, "kept": each.kept, "penalty": None}
+        else:
+            more = {"chosen": each.token == chosen, "kept": each.dropped_by is None, "penalty": each.penalty}
         logprob = each.logprob if each.logprob is None or math.isfinite(each.logprob) else -9999.0
         more |= {"logprob": logprob, "rank": each.rank, "share": each.share, "dropped_by": each.dropped_by}
         views.append(alternative(backend, before, each.token) | more)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from app.backend import Backend
 from app.chat_errors import ChatError
 from app.store import Message
-from engine import Engine
+
+if TYPE_CHECKING:
+    from engine import Engine
 
 
 class NotPossible(ChatError):
@@ -21,7 +23,7 @@ def opened(backend: Backend) -> Engine:
             f"{backend.info.name} is on another server, which tells no more than it sent with the answer: "
             "choose a model of this computer to score, replay or look inside"
         )
-    return cast(Engine, backend)
+    return cast("Engine", backend)
 
 
 def same_model(message: Message, backend: Backend) -> Engine:

@@ -11,7 +11,7 @@ from app.inside.errors import NotPossible, server_of, tokens_digest
 from app.store import Message
 from engine import Engine, EngineError
 from engine.checkpoint import open_checkpoint
-from engine.loading import KERNELS
+from engine.info import KERNELS
 
 # The storage types that a quantisation of the engine's own is made of.
 QUANTIZED = {"Q4_1": "int4", "Q8_0": "int8"}

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
-
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from app.backend import Backend
 from app.inside.errors import checked_index, opened, same_model
@@ -13,6 +11,9 @@ from app.inside.pieces import alternative, pieces, unseen_bytes
 from app.inside.tokens import Tokens
 from app.store import Message
 from app.store.tokens import unpack_ids
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 # Likeliest tokens of each layer.
 TOP = 5

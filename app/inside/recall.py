@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from app.answer import PROMPT_DIGEST, SYSTEM_PROMPT, WITHOUT_TOKENS, prompt_digest
 from app.backend import Backend, NoTokenizer
 from app.context import CONTEXT_FROM, SIGHT, Sight, TokenCounts, see, see_again
 from app.store import Message, Store
-from engine import Engine, EngineError
+from engine import EngineError
+
+if TYPE_CHECKING:
+    from engine import Engine
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from app.answer import CONTINUED_AT
 from app.backend import Backend
@@ -20,8 +20,11 @@ from app.inside.pieces import alternative
 from app.inside.recall import recall
 from app.store import Message, NotFound, Store
 from app.store.tokens import ALTERNATIVES, TokenProbability, unpack_ids, unpack_logprobs
-from engine import Engine, EngineError, Run, Sampling
-from engine.loading import NATIVE
+from engine import EngineError, Run, Sampling
+from engine.info import NATIVE
+
+if TYPE_CHECKING:
+    from engine import Engine
 
 Verdict = Literal["identical", "differs", "cannot"]
 POLL_SECONDS = 0.1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from app.backend import Backend, NoTokenizer
 from app.inside.branching import BRANCH, BY_HAND
@@ -14,7 +14,10 @@ from app.inside.walk import Walk
 from app.store import Message, Store
 from app.store.text import now
 from app.store.tokens import TokenLog, TokenProbability, unpack_ids, unpack_logprobs
-from engine import Engine, EngineError, Sampling
+from engine import EngineError, Sampling
+
+if TYPE_CHECKING:
+    from engine import Engine
 
 MOST = 20_000
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from app.backend import Backend
 from app.inside.candidates import candidate_views
 from app.inside.errors import opened
 from app.inside.pieces import pieces
 from engine import Sampling
-from engine.distribution import Distribution
+
+if TYPE_CHECKING:
+    from engine.distribution import Distribution
 
 # Distributions that are kept: the settings of one are tried many times. One takes 200 kB with 49,152 tokens.
 REMEMBERED = 32

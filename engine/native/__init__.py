@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from engine.native.code_cache import code_is_ready
-from engine.native.support import missing, native_bytes, refusal
+from engine.native.code_cache import code_is_ready, missing
 
 if TYPE_CHECKING:
     from engine.checkpoint import Checkpoint
     from engine.native.model import NativeModel
+    from engine.native.support import native_bytes, refusal
 
 __all__ = ["code_is_ready", "compile_native", "load_native", "missing", "native_bytes", "refusal"]
+
+
+def __getattr__(name: str) -> Any:
+    # These bring torch: see `engine.__getattr__`.
+    if name in ("native_bytes", "refusal"):
+        from engine.native import support
+
+        return getattr(support, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def compile_native() -> None:

@@ -9,6 +9,7 @@ import shutil
 import time
 from functools import cache
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 
 import platformdirs
@@ -41,6 +42,15 @@ def code_folder() -> Path | None:
     except OSError:
         return None
     return folder
+
+
+def missing() -> str | None:
+    """Why there can be no compiled code here, whichever the model, and what to do; None if there can."""
+    if find_spec("numba") is None:
+        return "numba is not installed: pip install 'fireside[native]'"
+    if code_folder() is None:
+        return "there is no folder to keep its code in: make your cache folder writable"
+    return None
 
 
 def code_is_ready() -> bool:

@@ -2,23 +2,13 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from math import prod
 
 import torch
 
 from engine.checkpoint import Checkpoint
 from engine.native.blocks import LANES, STORED, packable, packed_bytes
-from engine.native.code_cache import code_folder
-
-
-def missing() -> str | None:
-    """Why there can be no compiled code here, whichever the model, and what to do; None if there can."""
-    if find_spec("numba") is None:
-        return "numba is not installed: pip install 'fireside[native]'"
-    if code_folder() is None:
-        return "there is no folder to keep its code in: make your cache folder writable"
-    return None
+from engine.native.code_cache import missing
 
 
 def refusal(checkpoint: Checkpoint, device: torch.device, dtype: torch.dtype) -> str | None:
