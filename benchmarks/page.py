@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import datetime
 import json
-import shutil
 import statistics
 import subprocess
 import sys
@@ -27,6 +26,7 @@ from app.fake import ScriptedBackend
 from app.listener import listen
 from app.server import serve
 from benchmarks import machine
+from benchmarks.browser import launch
 from benchmarks.history import Size, build
 
 RESULTS = Path(__file__).with_name("RESULTS-page.md")
@@ -36,7 +36,6 @@ PASTED = 1_000_000
 # Chromium loads some 300 files of its own interface as it opens a window, on the same processors.
 WINDOW_S = 3.0
 SENTENCE = "A **cache** keeps the keys and values of `every` earlier token, so that each new one needs only one row. "
-FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
 # Bounds of the page's own requirements: ratio to the ideal time, then milliseconds.
 BOUNDS = {"stream": 1.1, "flow": 1.1, "delay": 100.0, "ready": 1500.0, "stop": 150.0}
 TOLD = {
@@ -254,9 +253,8 @@ def with_server(home: Path, act: Callable[[str], None]) -> None:
 def measure(rounds: int) -> dict[str, list[float]]:
     """Each figure, a number a round."""
     found: dict[str, list[float]] = {name: [] for name in TOLD}
-    executable = shutil.which("chromium") or shutil.which("chromium-browser")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=executable, args=FLAGS)
+        browser = launch(playwright)
 
         def short(url: str) -> None:
             for name, wait_s in (("ready", WINDOW_S), ("window", 0)):

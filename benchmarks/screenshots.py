@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -19,8 +18,9 @@ from typing import Any, Literal
 
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from benchmarks.browser import launch
 from benchmarks.machine import free_port
-from benchmarks.page import FLAGS, start
+from benchmarks.page import start
 
 PICTURES = Path(__file__).parents[1] / "docs" / "pictures"
 MAX_BYTES = 300_000
@@ -188,7 +188,6 @@ def take_all(camera: Camera, chat: str) -> None:
 
 def main() -> int:
     PICTURES.mkdir(exist_ok=True)
-    executable = shutil.which("chromium") or shutil.which("chromium-browser")
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         home = Path(folder) / "home"
         file = chatgpt_export(Path(folder))
@@ -196,7 +195,7 @@ def main() -> int:
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
         port = free_port()
         process, url = start(["-m", "app.cli", "serve", "--no-browser", "--port", str(port), "--home", str(home)], port)
-        browser = playwright.chromium.launch(executable_path=executable, args=FLAGS)
+        browser = launch(playwright, address_bar=False)
         try:
             camera = Camera(browser, url)
             take_all(camera, converse(camera))

@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import datetime
 import random
-import shutil
 import statistics
 import subprocess
 import sys
@@ -30,6 +29,7 @@ from app.store import Store
 from app.store.presets import BALANCED, plain_settings
 from app.store.tokens import ALTERNATIVES, TokenLog
 from benchmarks import machine
+from benchmarks.browser import launch
 from benchmarks.history import COMMON
 from engine import Engine
 
@@ -152,7 +152,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         home = Path(folder) / "home"
         answer = fill(home, arguments.tokens)
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        browser = launch(playwright)
         with serving(home) as address:
             page = browser.new_page(viewport={"width": 1440, "height": 900})
             rounds = [measure(page, address, answer, arguments.tokens) for _ in range(arguments.rounds)]

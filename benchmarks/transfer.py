@@ -278,13 +278,12 @@ def main() -> None:
         return
     from playwright.sync_api import sync_playwright
 
-    from benchmarks.page import FLAGS
+    from benchmarks.browser import launch
 
     load = machine.load()
     with tempfile.TemporaryDirectory() as name, sync_playwright() as playwright:
         folder = Path(name)
-        executable = shutil.which("chromium") or shutil.which("chromium-browser")
-        browser = playwright.chromium.launch(executable_path=executable, args=FLAGS)
+        browser = launch(playwright)
         (folder / "server").mkdir()
         path = write_export(folder / "export.json", Shape(50_000, 20, 700))
         found = beside(folder / "server", path, browser)

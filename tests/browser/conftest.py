@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -18,20 +17,11 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, sync_playwright
 
 from app.home import models_folder
+from benchmarks.browser import executable, launch
 from benchmarks.machine import free_port
 
 CHECKOUT = Path(__file__).parents[2]
 SCRIPTED = Path(__file__).with_name("scripted_server.py")
-FLAGS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 START_SECONDS = 60.0
 EXIT_SECONDS = 10.0
 
@@ -82,13 +72,12 @@ class Server:
 @pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     """Debian's Chromium; without one, tests are skipped, or fail where FIRESIDE_REQUIRE_BROWSER=1."""
-    executable = shutil.which("chromium") or shutil.which("chromium-browser")
-    if executable is None:
+    if executable() is None:
         if os.environ.get("FIRESIDE_REQUIRE_BROWSER") == "1":
             pytest.fail("no chromium is installed, and FIRESIDE_REQUIRE_BROWSER=1 asks for one")
         pytest.skip("no chromium is installed")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=executable, args=FLAGS)
+        browser = launch(playwright, address_bar=False)
         yield browser
         browser.close()
 
