@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -101,6 +102,9 @@ def load_engine(path: Path, *, on_progress: Callable[[float], None], **options: 
     # Brings torch, for whose import the page need not wait.
     from engine import Engine
 
+    # As all else that stays: see `app.server.freeze`.
+    if gc.get_freeze_count():
+        gc.freeze()
     return Engine.load(path, on_progress=on_progress, **options)
 
 
