@@ -208,7 +208,7 @@ def main() -> None:
         equal_answers(path, threads, kernels="torch", deterministic=False),
         equal_answers(path, threads, kernels="torch", deterministic=True),
     ]
-    why = "Why 8 chats are not 2.5 times as fast as one: [where the time goes](../docs/kernels.md#where-the-time-goes)."
+    why = "What falls short, and why: [where the time goes](../docs/kernels.md#where-the-time-goes)."
     how = "All but the rows 'without guessing' were measured without guessed tokens (prompt lookup)."
     notes = [
         how,
