@@ -59,8 +59,8 @@ def test_a_refused_download_is_told_and_the_question_answered_later(
     # As the message for a machine without a network says: the file is put there by hand.
     shutil.copyfile(model_path, DEFAULT.path_in(models))
     failure.get_by_role("button", name="Try again").click()
+    expect(page.get_by_text("Q4_1")).to_be_visible(timeout=60_000)
     wait_answered(page)
     expect(answers(page)).not_to_contain_text("instead of")
-    expect(page.get_by_text("Q4_1")).to_be_visible()
     expect(page.get_by_role("article", name="You")).to_have_text("What is the capital of France?")
     expect(message_box(page)).to_have_value("")
