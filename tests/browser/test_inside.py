@@ -108,6 +108,7 @@ def test_a_token_is_opened_by_keys_and_another_branches_from_it(server: Server, 
     server.stop()
     server.start()
     page = open_page(address, page.context)
+    expect(page.get_by_text("Q4_1")).to_be_visible(timeout=60_000)
     expect(answers(page)).to_have_count(1)
     expect(look(page, "Tokens")).to_contain_text("Branched at token 3")
 
