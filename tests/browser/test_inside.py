@@ -90,8 +90,10 @@ def test_a_token_is_opened_by_keys_and_another_branches_from_it(server: Server, 
     popover.get_by_text("Try other settings").click()
     popover.get_by_role("slider", name="Top-k").fill("2")
     expect(candidates.nth(2)).to_contain_text("top-k")
-    popover.get_by_role("slider", name="Repetition penalty").fill("1")
-    popover.get_by_role("slider", name="Temperature").fill("0")
+    # Each change draws the candidates anew, also where they stay the same, which would take the focus from them.
+    for name, value in (("Repetition penalty", "1"), ("Temperature", "0")):
+        with page.expect_response(re.compile("/inside/")):
+            popover.get_by_role("slider", name=name).fill(value)
     expect(candidates.first).to_contain_text("100.0%")
     other = next(at for at in range(5) if candidates.nth(at).get_attribute("aria-current") is None)
     candidates.nth(other).focus()
