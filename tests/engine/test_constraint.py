@@ -52,8 +52,6 @@ schemas = st.recursive(
     max_leaves=6,
 )
 
-# An example is an answer.
-
 
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
@@ -80,10 +78,7 @@ def finished(engine: Engine, schema: dict[str, Any], **more: Any) -> bool:
 ended = {"tiny": 0, "real": 0}
 
 
-@settings(
-    max_examples=50,
-    phases=[Phase.generate],
-)
+@settings(max_examples=50, phases=[Phase.generate])
 @given(schemas, st.sampled_from([0.0, 1.0, 2.0]))
 def test_what_a_random_model_finishes_is_valid(tiny: Engine, schema: dict[str, Any], temperature: float) -> None:
     ended["tiny"] += finished(tiny, schema, temperature=temperature, top_k=0, top_p=1.0, min_p=0.0)
