@@ -37,6 +37,10 @@ class NextAnswer:
         backend = self._backend()
         return recommendation(backend.info if backend else None)
 
+    def is_advised(self) -> bool:
+        """Whether a model is loaded, whose publisher may recommend nothing."""
+        return self._backend() is not None
+
     def ignored_advice(self) -> tuple[str, ...]:
         """What the publisher of the loaded model recommends and cannot be followed, a line each, and why."""
         backend = self._backend()

@@ -65,6 +65,7 @@ class PresetHandlers:
         return self.sequence.stamp(
             "layers",
             revision=revision,
+            advised=self.chats.next_answer.is_advised(),
             ignored=[told(line) for line in self.chats.next_answer.ignored_advice()],
             **view,
         )
@@ -133,7 +134,9 @@ class PresetHandlers:
         chosen = read_form(self.store, {}, *form)
         conversation = self.store.conversations.present(conversation_id) if conversation_id else None
         settings = setting_values({**self.below(chosen.preset_id), **chosen.overrides})
-        return [gr.skip(), self.layers(conversation, chosen.preset_id), gr.skip(), *settings]
+        # What stays is not sent: a control may be moved before this arrives.
+        changed = [gr.skip() if new == old else new for new, old in zip(settings, form[-len(settings) :], strict=True)]
+        return [gr.skip(), self.layers(conversation, chosen.preset_id), gr.skip(), *changed]
 
     @refusable(outputs=15, notice=0)
     def undo(self, conversation_id: str, *form: Any) -> list[Any]:

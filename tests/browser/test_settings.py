@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 from .conftest import Server, answers, ask, message_box, wait_answered
 
@@ -238,6 +238,31 @@ def test_changes_of_settings_are_shown_undone_and_reset(shared: Server, open_pag
         slider(page, "Top-k").fill("5")
     page.get_by_role("button", name="Reset", exact=True).click()
     expect(slider(page, "Top-k")).to_have_value("40")
+
+
+def test_what_is_typed_is_typed_over_the_chats_own_values(shared: Server, open_page: Open) -> None:
+    page = open_page(shared.url)
+    open_drawer(page)
+    slider(page, "Top-k").fill("7")
+    ask(page, "with seven")
+    wait_answered(page)
+    held: list[Route] | None = []
+    page.route("**/gradio_api/run/predict*", lambda route: route.continue_() if held is None else held.append(route))
+    page.reload()
+    button = page.get_by_role("button", name="Settings")
+    expect(button).to_have_attribute("aria-expanded", "true")
+    expect(page.get_by_role("heading", name="Settings")).to_be_visible()
+    expect(slider(page, "Top-k")).to_be_hidden()
+    ask(page, "before all that")
+    early, held = held, None
+    for route in early:
+        route.continue_()
+    expect(slider(page, "Top-k")).to_be_visible()
+    wait_answered(page, 2)
+    expect(slider(page, "Top-k")).to_have_value("7")
+    page.reload()
+    expect(answers(page)).to_have_count(2)
+    expect(slider(page, "Top-k")).to_have_value("7")
 
 
 def test_what_the_model_advises_holds_and_is_told(scripted: Callable[..., Server], open_page: Open) -> None:

@@ -7,6 +7,7 @@ import { h, icon, iconButton } from "./dom.js";
 import { draftOf, keepDraft } from "./drafts.js";
 import { number, t } from "./i18n.js";
 import { notice } from "./popup.js";
+import { settingsKnown } from "./presets.js";
 import { addressed } from "./shell.js";
 import { isReachable, lookAgain } from "./topbar.js";
 import { Waiting } from "./waiting.js";
@@ -25,6 +26,7 @@ const running = () => root.classList.contains("fs-running");
 let files = [];
 let conversation = null; // whose draft is in the box
 let sending = null; // {nonce, conversation, text, waiting}: what the server has not taken yet
+let submitting = false;
 let held = false;
 let last; // how the last answer ended
 let warned = false;
@@ -269,8 +271,12 @@ function onClick(event) {
   submit();
 }
 
-function submit() {
-  // Enter may come before the conversation does.
+async function submit() {
+  // Enter may come before the conversation does, whose settings go along.
+  if (submitting) return;
+  submitting = true;
+  await settingsKnown;
+  submitting = false;
   conversation ??= addressed();
   const typed = box().value;
   const text = quote(typed, files);

@@ -12,7 +12,7 @@ import { markActive, refresh, whenRow } from "./list.js";
 import { openModels, whenSettingsWanted } from "./models.js";
 import { startPanel, syncPanel } from "./panel.js";
 import { notice } from "./popup.js";
-import { modelReady, mountPresets } from "./presets.js";
+import { mountPresets } from "./presets.js";
 import { refuseSetting } from "./refusals.js";
 import { offerSeed, startSeed } from "./seed.js";
 import { whenModelsChange } from "./shelf.js";
@@ -28,7 +28,7 @@ import {
   toggleSidebar,
 } from "./shell.js";
 import { mountSidebar } from "./sidebar.js";
-import { lookAgain, mountTopbar, whenBack, whenReady } from "./topbar.js";
+import { lookAgain, mountTopbar, whenBack } from "./topbar.js";
 import {
   editLast,
   jump,
@@ -137,7 +137,6 @@ function lose(id) {
 document.addEventListener("visibilitychange", () => {
   if (!document.hidden && opened) markActive(openConversation());
 });
-whenReady(modelReady);
 whenSettingsWanted(openDrawer);
 whenModelsChange(lookAgain);
 whenBack(() => {

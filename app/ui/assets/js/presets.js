@@ -6,16 +6,18 @@ import { h, icon, iconButton } from "./dom.js";
 import { t } from "./i18n.js";
 import { askName, notice, openMenu } from "./popup.js";
 import { forgetOld, watchSettings } from "./refusals.js";
+import { isModelReady, whenReady } from "./topbar.js";
 
 // No preset has as much; Python checks it too.
 const MAX_BYTES = 256 * 1024;
 const SOURCES = { model: t("advised by the model"), default: "" };
 
 let layers = null;
+let seeking = false; // the model's advice
+let known;
+/** Until then the drawer has not the values of the conversation. */
+export const settingsKnown = new Promise((resolve) => (known = resolve));
 let undo, reset, save, ignored;
-
-/** The model is loaded now, and what it advises is known. */
-export const modelReady = () => send("presets", "model_ready");
 
 /** The presets there are, as [{id, name}]. */
 export const presets = () => layers?.presets ?? [];
@@ -37,6 +39,7 @@ export function mountPresets(element) {
   // Gradio tells of a value only after the server has it; what is shown must be true at once.
   document.getElementById("fs-drawer").addEventListener("input", () => setTimeout(mark));
   watchSettings();
+  whenReady((first) => (!first || layers?.advised === false) && takeAdvice());
   new MutationObserver(mark).observe(document.getElementById("fs-drawer"), { childList: true, subtree: true });
 }
 
@@ -108,14 +111,28 @@ function mark() {
   document.getElementById("fs-preset")?.classList.toggle("fs-own", own > 0);
 }
 
+/** The model is loaded now, and what it advises is known. */
+function takeAdvice() {
+  seeking = true;
+  send("presets", "model_ready");
+}
+
 function show(message) {
   layers = message;
+  if (message.advised) seeking = false;
+  else if (isModelReady() && !seeking) takeAdvice();
   noteRevision(message.conversation, message.revision);
   undo.disabled = !layers.undo;
   ignored.hidden = !layers.ignored.length;
   ignored.replaceChildren(...layers.ignored.map((line) => h("li", {}, t("The model's advice is not followed: {line}", { line }))));
-  // Gradio draws the values that came along after this.
-  requestAnimationFrame(() => requestAnimationFrame(mark));
+  // Gradio draws the values that came along after this. What was typed over the first ones before would be lost.
+  requestAnimationFrame(() =>
+    requestAnimationFrame(() => {
+      mark();
+      document.documentElement.classList.add("fs-settings-known");
+      known();
+    }),
+  );
 }
 
 receive("presets", { layers: show });

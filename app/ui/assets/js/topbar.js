@@ -29,7 +29,7 @@ export function whenBack(callback) {
   onBack = callback;
 }
 
-/** Call `callback` when a model is loaded while the page is open. */
+/** Call `callback(first)` when a model is loaded; first: it was there when the server was first asked. */
 export function whenReady(callback) {
   onReady = callback;
 }
@@ -153,8 +153,10 @@ function show(told) {
   }
   retry.hidden = status !== "failed";
   context = model?.context ?? 0;
-  if (status === "ready" && before && before !== "ready") onReady();
+  const first = !before;
+  const loaded = status === "ready" && before !== "ready";
   before = status;
+  if (loaded) onReady(first);
   if (told.trouble && told.trouble !== trouble) notice(told.trouble, { kind: "error", seconds: 15 });
   trouble = told.trouble;
   draw();
