@@ -26,7 +26,7 @@ from app.api import Gate, api_router
 from app.backend import Backend
 from app.changes import Changes, changes_route
 from app.chats import Chats
-from app.draining import Draining
+from app.cut_off import CutOff
 from app.engine_choice import EngineChoice, source_of
 from app.engine_routes import engine_routes
 from app.guard import LOOPBACK_NAMES, Guard
@@ -98,7 +98,7 @@ def build_app(
     app.include_router(export_routes(workspaces))
     mount_page(app, build_page(workspaces, library))
     page = LanguageOfRequest(EarlyHead(app, head()))
-    return Draining(Guard(page, accounts.who, {*LOOPBACK_NAMES, *names}, addresses=beyond_loopback))
+    return CutOff(Guard(page, accounts.who, {*LOOPBACK_NAMES, *names}, addresses=beyond_loopback))
 
 
 def freeze() -> None:

@@ -1,17 +1,19 @@
-"""How requests end that are still under way when the server does."""
+"""How requests end that are cut off: by a client that leaves while it sends, or by the end of the server."""
 
 from __future__ import annotations
 
 import asyncio
 
+from starlette.requests import ClientDisconnect
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
-class Draining:
-    """ASGI middleware: a request that is cut off is answered with 503, if nothing of its answer was sent yet.
+class CutOff:
+    """ASGI middleware: what the server's end cuts off is answered with 503, if nothing of its answer was sent yet.
 
-    The server cancels what takes longer than it waits, and would tell of that with a traceback.
+    Both would be told with a traceback otherwise: the server cancels what takes longer than it waits, and whoever reads
+    the body of a client that has left gets an exception.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -27,6 +29,8 @@ class Draining:
 
         try:
             await self._app(scope, receive, note)
+        except ClientDisconnect:
+            pass
         except asyncio.CancelledError:
             if scope["type"] != "http":
                 raise
