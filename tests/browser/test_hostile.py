@@ -124,7 +124,7 @@ def look_at_the_list_its_search_and_its_filters(page: Page) -> None:
 def look_at_messages_answers_thoughts_and_models_names(page: Page) -> None:
     page.get_by_role("link", name="All of them").click()
     log = page.get_by_role("log")
-    expect(log.get_by_role("article")).to_have_count(2 * len(ATTACKS))
+    expect(log.get_by_role("article")).to_have_count(2 * len(ATTACKS), timeout=30_000)
     log.evaluate("(log) => log.querySelectorAll('summary').forEach((summary) => summary.click())")
     bodies = log.locator(".fs-md, .fs-bubble")
     expect(bodies.first).to_be_attached()

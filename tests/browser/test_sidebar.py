@@ -71,6 +71,22 @@ def test_rename_pin_and_export(shared: Server, open_page: Open, tmp_path: Path) 
     expect(pinned).to_be_hidden()
 
 
+def test_a_menu_that_was_opened_before_the_answer_ended_still_renames(shared: Server, open_page: Open) -> None:
+    page = open_page(shared.url)
+    ask(page, "think of a name")
+    row = page.get_by_role("listitem").filter(has=page.get_by_role("link", name="think of a name", exact=True))
+    row.hover()
+    row.get_by_role("button", name="Chat menu").click()
+    wait_answered(page)
+    expect(row.get_by_role("img", name="being answered")).to_be_hidden()
+    page.get_by_role("menuitem", name="Rename").click()
+    field = page.get_by_role("textbox", name="Chat title")
+    expect(field).to_have_value("think of a name")
+    field.fill("A better name")
+    field.press("Enter")
+    expect(links(page).first).to_have_text("A better name")
+
+
 def test_delete_can_be_undone(shared: Server, open_page: Open) -> None:
     page = open_page(shared.url)
     converse(page, "to be deleted")
@@ -113,6 +129,7 @@ def test_going_back_counts_though_the_new_chat_is_still_asked_for(shared: Server
 
 def test_the_list_is_walked_by_keys(shared: Server, open_page: Open) -> None:
     page = open_page(shared.url)
+    converse(page, "below them")
     converse(page, "walked upon one")
     converse(page, "walked upon two")
     search = page.get_by_role("searchbox", name="Search chats")
@@ -130,12 +147,12 @@ def test_the_list_is_walked_by_keys(shared: Server, open_page: Open) -> None:
     # Where a chat leaves the list, the focus goes to the next.
     links(page).last.focus()
     search.fill("")
-    expect(links(page).filter(has_text="stay with me")).to_be_visible()
+    expect(links(page).filter(has_text="below them")).to_be_visible()
     row = page.get_by_role("listitem").filter(has=page.get_by_role("link", name="walked upon one"))
     row.get_by_role("button", name="Chat menu").press("Enter")
     page.get_by_role("menuitem", name="Archive").press("Enter")
     expect(links(page).filter(has_text="walked upon one")).to_have_count(0)
-    expect(page.get_by_role("link", name="stay with me")).to_be_focused()
+    expect(page.get_by_role("link", name="below them")).to_be_focused()
 
 
 def test_keys(shared: Server, open_page: Open) -> None:

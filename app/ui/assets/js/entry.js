@@ -8,11 +8,11 @@ import { isUnread } from "./unread.js";
 
 const UNDO_SECONDS = 10;
 
-/** A row; actions: open(id), removed(id), tagged(tag), redraw(id), exported(each). */
+/** A row; actions: open(id), removed(id), tagged(tag), shown(id), redraw(id), exported(each). */
 export function entry(each, actions) {
   const link = h("a", { href: `/?c=${encodeURIComponent(each.id)}`, title: each.title }, each.title);
   const row = h("li.fs-entry", {}, link);
-  const more = iconButton("more", t("Chat menu"), () => menu(each, row, more, actions), "button.fs-icon.fs-more", {
+  const more = iconButton("more", t("Chat menu"), () => menu(each, more, actions), "button.fs-icon.fs-more", {
     "aria-haspopup": "menu",
     "aria-expanded": "false",
   });
@@ -24,12 +24,12 @@ export function entry(each, actions) {
     actions.open(each.id);
   });
   link.addEventListener("keydown", (event) => {
-    if (event.key === "F2") rename(each, row, actions);
+    if (event.key === "F2") rename(each.id, actions);
     if (event.key === "Delete") remove(each, actions);
   });
   row.addEventListener("contextmenu", (event) => {
     event.preventDefault();
-    menu(each, row, more, actions, { x: event.clientX, y: event.clientY });
+    menu(each, more, actions, { x: event.clientX, y: event.clientY });
   });
   return row;
 }
@@ -68,12 +68,12 @@ function archive(each) {
   });
 }
 
-function menu(each, row, anchor, actions, point) {
+function menu(each, anchor, actions, point) {
   openMenu(
     anchor,
     [
       { label: each.pinned ? t("Unpin") : t("Pin"), icon: "pin", action: () => change("pin", { id: each.id, pinned: !each.pinned }) },
-      { label: t("Rename"), icon: "pencil", action: () => rename(each, row, actions) },
+      { label: t("Rename"), icon: "pencil", action: () => rename(each.id, actions) },
       { label: t("Tags…"), icon: "tag", action: () => editTags(each) },
       { label: t("Duplicate"), icon: "copy", action: () => change("duplicate", { id: each.id }) },
       { label: each.archived ? t("Unarchive") : t("Archive"), icon: "archive", action: () => archive(each) },
@@ -96,7 +96,10 @@ function remove(each, actions) {
   });
 }
 
-function rename(each, row, actions) {
+function rename(id, actions) {
+  // It may have been drawn anew since its menu was opened.
+  const { each, row } = actions.shown(id);
+  if (!row) return;
   const field = h("input.fs-rename", { type: "text", "aria-label": t("Chat title"), maxlength: "200" });
   field.value = each.title;
   let ended = false;
@@ -106,10 +109,10 @@ function rename(each, row, actions) {
     const title = field.value.trim();
     if (keep && title && title !== each.title) {
       each.title = title;
-      change("rename", { id: each.id, title });
+      change("rename", { id, title });
     }
     field.remove();
-    actions.redraw(each.id, keep !== "away");
+    actions.redraw(id, keep !== "away");
   };
   field.addEventListener("keydown", (event) => {
     event.stopPropagation();

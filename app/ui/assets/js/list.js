@@ -29,7 +29,7 @@ let shownHits = {};
 
 /** Build the list; chosen: open(id), jump(id), removed(id), tagged(tag). Returns what is to be placed on the page. */
 export function mountList(chosen) {
-  actions = { ...chosen, redraw: (id, focus) => redraw(id, focus), exported: exportChats };
+  actions = { ...chosen, shown, redraw, exported: exportChats };
   list = h("nav.fs-list", { "aria-label": t("Conversations") });
   none = h("p.fs-none", { hidden: true, role: "status" });
   sentinel = h("div.fs-list-end");
@@ -184,6 +184,13 @@ function element(each) {
   known.row.classList.toggle("fs-active", current);
   known.row.firstElementChild[current ? "setAttribute" : "removeAttribute"]("aria-current", "page");
   return known.row;
+}
+
+/** A conversation as it is listed now, and its row; {} where it is not. */
+function shown(id) {
+  const each = conversations.find((one) => one.id === id);
+  const row = drawn.get(id)?.row;
+  return each && row?.isConnected ? { each, row } : {};
 }
 
 function redraw(id, focus) {
