@@ -16,24 +16,33 @@ from urllib.request import urlopen
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, sync_playwright
 
+from app.cli import main
 from app.home import models_folder
 from benchmarks.browser import executable, launch
 from benchmarks.machine import free_port
+from tests.browser import scripted_server
+from tests.browser.forked import Forked
 
 CHECKOUT = Path(__file__).parents[2]
-SCRIPTED = Path(__file__).with_name("scripted_server.py")
+COMMAND = ("-m", "app.cli")
 START_SECONDS = 60.0
 EXIT_SECONDS = 10.0
 
 
-class Server:
-    """A Fireside server as a process; `start` may be called again after `stop` or `kill`, on the same port."""
+Begin = Callable[[Path], "subprocess.Popen[bytes] | Forked"]
 
-    def __init__(self, command: list[str], port: int, log: Path) -> None:
-        self.command = command
+
+class Server:
+    """A Fireside server as a process; `start` may be called again after `stop` or `kill`, on the same port.
+
+    begin: starts the process, with its output in a log.
+    """
+
+    def __init__(self, begin: Begin, port: int, log: Path) -> None:
+        self.begin = begin
         self.port = port
         self.log = log
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: subprocess.Popen[bytes] | Forked | None = None
 
     @property
     def url(self) -> str:
@@ -44,9 +53,7 @@ class Server:
         return self.log.read_text()
 
     def start(self) -> None:
-        with self.log.open("ab") as log:
-            environment = os.environ | {"PYTHONPATH": str(CHECKOUT)}
-            self.process = subprocess.Popen(self.command, stdout=log, stderr=log, env=environment, cwd=CHECKOUT)
+        self.process = self.begin(self.log)
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
             assert self.process.poll() is None, self.output
@@ -54,7 +61,7 @@ class Server:
                 with urlopen(f"{self.url}/status", timeout=2):
                     return
             except OSError:
-                time.sleep(0.1)
+                time.sleep(0.05)
         pytest.fail(f"no answer within {START_SECONDS:g} s: {self.output}")
 
     def stop(self, kind: signal.Signals = signal.SIGTERM) -> int:
@@ -82,17 +89,18 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
-def scripted_server(folder: Path, loading: float = 0.0) -> Server:
+def scripted_at(folder: Path, loading: float = 0.0) -> Server:
     """A server with the scripted backend, which is ready after so many seconds; not started yet."""
     folder.mkdir(exist_ok=True)
     port = free_port()
-    return Server([sys.executable, str(SCRIPTED), str(folder), str(port), str(loading)], port, folder / "log")
+    arguments = [str(folder), str(port), str(loading)]
+    return Server(lambda log: Forked(scripted_server.main, arguments, log), port, folder / "log")
 
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """One scripted server for the tests of a file that leave it running."""
-    server = scripted_server(tmp_path_factory.mktemp("shared"))
+    server = scripted_at(tmp_path_factory.mktemp("shared"))
     server.start()
     yield server
     server.close()
@@ -104,7 +112,7 @@ def scripted(tmp_path: Path) -> Iterator[Callable[..., Server]]:
     servers: list[Server] = []
 
     def start(loading: float = 0.0) -> Server:
-        servers.append(scripted_server(tmp_path / str(len(servers)), loading))
+        servers.append(scripted_at(tmp_path / str(len(servers)), loading))
         servers[-1].start()
         return servers[-1]
 
@@ -115,13 +123,25 @@ def scripted(tmp_path: Path) -> Iterator[Callable[..., Server]]:
 
 @contextmanager
 def serving(
-    folder: Path, models: Path, launcher: Sequence[str | Path] = ("-m", "app.cli"), options: Sequence[str] = ()
+    folder: Path, models: Path, options: Sequence[str] = (), launcher: Sequence[str | Path] | None = None
 ) -> Iterator[Server]:
-    """`fireside serve` as a process, its data folder and its log in `folder`."""
+    """`fireside serve` as a process, its data folder and its log in `folder`.
+
+    launcher: what Python is to run for it, with the environment as it is now; None forks one.
+    """
     port = free_port()
     arguments = ["serve", "--no-browser", "--port", str(port), "--home", str(folder / "home"), "--models", str(models)]
     arguments += options
-    server = Server([sys.executable, *map(str, launcher), *arguments], port, folder / "serve.log")
+
+    def begin(log: Path) -> subprocess.Popen[bytes] | Forked:
+        if launcher is None:
+            return Forked(main, arguments, log)
+        with log.open("ab") as output:
+            environment = os.environ | {"PYTHONPATH": str(CHECKOUT)}
+            command = [sys.executable, *map(str, launcher), *arguments]
+            return subprocess.Popen(command, stdout=output, stderr=output, env=environment, cwd=CHECKOUT)
+
+    server = Server(begin, port, folder / "serve.log")
     try:
         server.start()
         yield server

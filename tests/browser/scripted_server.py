@@ -1,11 +1,10 @@
-"""The real server around the scripted backend: `python scripted_server.py HOME PORT`.
+"""The real server around the scripted backend.
 
 What a question asks for decides the answer, so that a test reads as what a person does.
 """
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -96,8 +95,9 @@ def loader(delay: float) -> Callable[..., Backend]:
     return load
 
 
-def main() -> int:
-    home, port, delay = Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]) if len(sys.argv) > 3 else 0.0
+def main(arguments: Sequence[str]) -> int:
+    """Serve from a folder at a port, with a model that is ready after so many seconds."""
+    home, port, delay = Path(arguments[0]), int(arguments[1]), float(arguments[2])
     home.mkdir(parents=True, exist_ok=True)
     model = home / "scripted.gguf"
     model.write_bytes(b"GGUF")
@@ -109,7 +109,3 @@ def main() -> int:
         open_browser=False,
         loader=loader(delay),
     )
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -14,7 +14,7 @@ from playwright.sync_api import Page, expect
 from tests.package_index import PackageIndex, point_pip_at, write_wheel
 from weights import DEFAULT
 
-from .conftest import Server, answers, ask, message_box, serving, wait_answered
+from .conftest import COMMAND, Server, answers, ask, message_box, serving, wait_answered
 
 Open = Callable[..., Page]
 
@@ -37,7 +37,7 @@ def models(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def first(tmp_path: Path, models: Path, index: PackageIndex) -> Iterator[Server]:
-    with serving(tmp_path, models) as server:
+    with serving(tmp_path, models, launcher=COMMAND) as server:
         yield server
 
 

@@ -11,7 +11,7 @@ from playwright.sync_api import Dialog, Locator, Page, expect
 
 from app.store import Store
 
-from .conftest import Server, answers, ask, scripted_server, wait_answered
+from .conftest import Server, answers, ask, scripted_at, wait_answered
 from .hostile import ATTACKS
 
 # Each half of them is found by a word of its own: a search shows thirty messages.
@@ -44,7 +44,7 @@ def one_line(locator: Locator) -> list[str]:
 def hostile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server whose chats, presets and models are called so, and have said so."""
     folder = tmp_path_factory.mktemp("hostile")
-    server = scripted_server(folder)
+    server = scripted_at(folder)
     with Store.open(folder / "data") as store:
         long = store.conversations.create(title="All of them")
         parent: str | None = None

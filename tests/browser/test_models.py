@@ -15,7 +15,7 @@ from playwright.sync_api import Locator, Page, expect
 from tests.model_hub import ModelHub, point_hub_at
 from tests.tiny import write_tiny_llama
 
-from .conftest import Server, ask, message_box, serving, wait_answered
+from .conftest import COMMAND, Server, ask, message_box, serving, wait_answered
 
 Open = Callable[..., Page]
 LONG_MS = 30_000
@@ -42,7 +42,9 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory, models: Path, hub: ModelHub) -> Iterator[Server]:
-    with serving(tmp_path_factory.mktemp("server"), models, options=("--model", "first.gguf")) as server:
+    with serving(
+        tmp_path_factory.mktemp("server"), models, options=("--model", "first.gguf"), launcher=COMMAND
+    ) as server:
         yield server
 
 
@@ -203,6 +205,5 @@ def test_the_choice_holds_over_a_restart(tmp_path: Path, models: Path, hub: Mode
         card(page, "second.gguf").get_by_role("button", name=re.compile("^Use")).click()
         loaded(page, "second.gguf")
         server.stop()
-        server.command = [part for part in server.command if part not in ("--model", "first.gguf")]
-        server.start()
-        loaded(page, "second.gguf")
+    with serving(tmp_path, models) as server:
+        loaded(open_page(server.url), "second.gguf")
