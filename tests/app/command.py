@@ -5,10 +5,12 @@ from __future__ import annotations
 import io
 import subprocess
 import sys
+import tempfile
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 from app.cli import main
+from tests.forked import Forked
 
 FIRESIDE = (sys.executable, "-m", "app.cli")
 ROOT = Path(__file__).resolve().parents[2]
@@ -16,7 +18,20 @@ LIMIT_SECONDS = 120
 
 
 def fireside(*arguments: str | Path, stdin: str = "") -> subprocess.CompletedProcess[str]:
-    """Run the command to its end. LIMIT_SECONDS is far more than any of them needs."""
+    """Run the command to its end, by a fork of a process that has imported everything.
+
+    LIMIT_SECONDS is far more than it needs.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        given, output, errors = (Path(folder) / name for name in ("stdin", "output", "errors"))
+        given.write_text(stdin, encoding="utf-8")
+        code = Forked(main, [str(each) for each in arguments], output, errors, given).wait(LIMIT_SECONDS)
+        said = [path.read_text(encoding="utf-8") for path in (output, errors)]
+    return subprocess.CompletedProcess(arguments, code, *said)
+
+
+def fireside_anew(*arguments: str | Path, stdin: str = "") -> subprocess.CompletedProcess[str]:
+    """The same in a process that imports everything itself: where the environment tells an import something."""
     return subprocess.run(
         [*FIRESIDE, *map(str, arguments)],
         input=stdin,

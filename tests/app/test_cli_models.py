@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.app.command import assert_refused, fireside, start
+from tests.app.command import assert_refused, fireside_anew, start
 from tests.model_hub import ModelHub, point_hub_at
 from tests.tiny import write_tiny_llama
 from tests.tiny_folder import write_tiny_folder
@@ -31,7 +31,7 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModelHub]:
 
 def listed() -> dict[str, dict[str, Any]]:
     """The models of `fireside models --json`, by name."""
-    result = fireside("models", "--json")
+    result = fireside_anew("models", "--json")
     assert (result.returncode, result.stderr) == (0, "")
     return {model["name"]: model for model in json.loads(result.stdout)["models"]}
 
@@ -54,7 +54,7 @@ def test_a_pull_that_is_interrupted_goes_on_where_it_stopped(hub: ModelHub, tmp_
     assert listed()["hf:maker/model"]["problem"].startswith("incomplete")
     hub.pause = 0.0
     hub.sent.clear()
-    result = fireside("pull", "hf:maker/model")
+    result = fireside_anew("pull", "hf:maker/model")
     assert (result.returncode, result.stdout.strip()) == (0, str(tmp_path / "models" / "maker--model"))
     assert [(sent.name, sent.start) for sent in hub.sent] == [("model.safetensors", arrived)]
 
@@ -65,25 +65,25 @@ def test_a_model_of_the_hub_is_fetched_by_asking_it_then_found_listed_and_remove
     tiny = write_tiny_folder(tmp_path / "tiny", shards=2)
     hub.add("maker/tiny", {file.name: file.read_bytes() for file in tiny.iterdir()} | {"pytorch_model.bin": b"pickle"})
     ask = ("ask", "Hi", "--model", "hf:maker/tiny", "--max-tokens", "4", "--context", "64", "--json")
-    result = fireside(*ask)
+    result = fireside_anew(*ask)
     assert result.returncode == 0, result.stderr
     assert re.fullmatch(r"Downloading hf:maker/tiny \(\d+\.\d MB\)\n", result.stderr)
     assert json.loads(result.stdout)["stats"]["new_tokens"] <= 4
     hub.refuse = ("/", 500, {})
-    again = fireside(*ask)
+    again = fireside_anew(*ask)
     assert (again.returncode, again.stderr) == (0, "")
     found = listed()["hf:maker/tiny"]
     assert (found["family"], found["context_length"], found["verdict"]) == ("llama", 128, "fits")
-    assert fireside("rm", "hf:maker/tiny", "--yes").returncode == 0
+    assert fireside_anew("rm", "hf:maker/tiny", "--yes").returncode == 0
     assert list((tmp_path / "models").iterdir()) == []
 
 
 def test_each_refusal_is_one_line_that_says_what_to_do(hub: ModelHub) -> None:
-    assert_refused(fireside("pull", "hf:maker/ggufs"), 1, "2 models", "hf:maker/ggufs:one.gguf")
-    assert_refused(fireside("pull", "hf:maker"), 2, "hf:OWNER/NAME:FILE.gguf")
-    assert_refused(fireside("ask", "Hi", "--model", "hf:maker/nosuch"), 2, "there is no maker/nosuch on 127.0.0.1")
+    assert_refused(fireside_anew("pull", "hf:maker/ggufs"), 1, "2 models", "hf:maker/ggufs:one.gguf")
+    assert_refused(fireside_anew("pull", "hf:maker"), 2, "hf:OWNER/NAME:FILE.gguf")
+    assert_refused(fireside_anew("ask", "Hi", "--model", "hf:maker/nosuch"), 2, "there is no maker/nosuch on 127.0.0.1")
     hub.refuse = ("/", 401, {"X-Error-Code": "GatedRepo"})
-    assert_refused(fireside("ask", "Hi", "--model", "hf:maker/ggufs"), 1, "agree to its terms", "hf auth login")
+    assert_refused(fireside_anew("ask", "Hi", "--model", "hf:maker/ggufs"), 1, "agree to its terms", "hf auth login")
 
 
 def test_the_list_tells_each_models_memory_and_hides_no_broken_one(tmp_path: Path) -> None:
@@ -106,7 +106,7 @@ def test_the_list_tells_each_models_memory_and_hides_no_broken_one(tmp_path: Pat
         assert broken.removesuffix("odd") in models[broken]["problem"]
         assert models[broken]["problem"]
         assert "\n" not in models[broken]["problem"]
-    text = fireside("models", "--context", "64")
+    text = fireside_anew("models", "--context", "64")
     assert text.returncode == 0
     assert f"llama, {found['parameters']:,} parameters, F32 (32.0 bits), 128 tokens of context; needs " in text.stdout
     assert "of memory for 64: fits" in text.stdout
@@ -118,25 +118,25 @@ def test_the_list_tells_each_models_memory_and_hides_no_broken_one(tmp_path: Pat
 def test_a_context_too_long_for_this_machine_is_told_with_one_that_fits(tmp_path: Path) -> None:
     (tmp_path / "models").mkdir()
     path = write_tiny_llama(tmp_path / "models" / "long.gguf", context=2**30)
-    text = fireside("models", "--context", str(2**30)).stdout
+    text = fireside_anew("models", "--context", str(2**30)).stdout
     assert "does not fit, but with --context " in text
     fits = text.split("does not fit, but with --context ")[1].split()[0]
-    assert "does not fit" not in fireside("models", "--context", str(int(fits) // 2)).stdout
-    refused = fireside("ask", "Hi", "--model", path, "--context", str(2**30))
+    assert "does not fit" not in fireside_anew("models", "--context", str(int(fits) // 2)).stdout
+    refused = fireside_anew("ask", "Hi", "--model", path, "--context", str(2**30))
     assert_refused(refused, 1, "GB of KV cache for 1,073,741,824 tokens", "are free: choose a smaller context")
     for command in (("models", "--context", "0"), ("ask", "Hi", "--model", path, "--context", "many")):
-        assert_refused(fireside(*command), 2, "--context")
+        assert_refused(fireside_anew(*command), 2, "--context")
 
 
 def test_rm_asks_first(tmp_path: Path) -> None:
     folder = tmp_path / "models"
     folder.mkdir()
     (folder / "own.gguf").write_bytes(bytes(2_000_000))
-    kept = fireside("rm", "own.gguf", stdin="n\n")
+    kept = fireside_anew("rm", "own.gguf", stdin="n\n")
     assert kept.returncode == 1
     assert "Remove own.gguf (2.0 MB, " in kept.stderr
-    assert fireside("rm", "own.gguf").returncode == 1
+    assert fireside_anew("rm", "own.gguf").returncode == 1
     assert (folder / "own.gguf").exists()
-    assert fireside("rm", "own.gguf", "--yes").returncode == 0
+    assert fireside_anew("rm", "own.gguf", "--yes").returncode == 0
     assert not (folder / "own.gguf").exists()
-    assert_refused(fireside("rm", "own.gguf", "--yes"), 2, "no model named 'own.gguf'", "there is nothing")
+    assert_refused(fireside_anew("rm", "own.gguf", "--yes"), 2, "no model named 'own.gguf'", "there is nothing")

@@ -21,7 +21,7 @@ from app.home import models_folder
 from benchmarks.browser import executable, launch
 from benchmarks.machine import free_port
 from tests.browser import scripted_server
-from tests.browser.forked import Forked
+from tests.forked import Forked
 
 CHECKOUT = Path(__file__).parents[2]
 COMMAND = ("-m", "app.cli")

@@ -13,33 +13,37 @@ from .conftest import Server, answers, ask, message_box, wait_answered
 
 Open = Callable[..., Page]
 SERIOUS = ("serious", "critical")
+DIALOG, MENU, PANEL, VIEW = "dialog[open]", "[role=menu]", ".fs-panel", ".fs-view"
 PHONE = {"width": 390, "height": 844}
 
 
-def violations(page: Page, view: str, *, dark: bool = False) -> list[str]:
+def violations(page: Page, view: str, *, within: str | None = None, themes: bool = False) -> list[str]:
     """What axe-core finds that keeps people out, a line each: where, which rule, and the elements.
 
-    dark: look at its colours in the dark too, the only thing that differs there.
+    within: look at this part only, where the rest is as it was. themes: look at the colours in the other theme too, the
+    only thing that differs there; it stays.
     """
-    lines = _violations(page, view, {"resultTypes": ["violations"]})
-    if dark:
-        _choose(page, "dark")
-        lines += _violations(page, f"{view}, dark", {"runOnly": ["color-contrast"]})
-        _choose(page, "light")
+    lines = _violations(page, view, within, {"resultTypes": ["violations"]})
+    if themes:
+        lines += _violations(page, f"{view}, {_change_theme(page)}", within, {"runOnly": ["color-contrast"]})
     return lines
 
 
-def _choose(page: Page, scheme: Literal["light", "dark"]) -> None:
-    page.emulate_media(color_scheme=scheme)
+def _change_theme(page: Page) -> Literal["light", "dark"]:
+    """From light to dark, or back; which it is now."""
+    dark = not page.evaluate("document.body.classList.contains('dark')")
+    theme: Literal["light", "dark"] = "dark" if dark else "light"
+    page.emulate_media(color_scheme=theme)
     # The theme follows the system a moment later, and colours change over some frames.
-    page.wait_for_function("dark => document.body.classList.contains('dark') === dark", arg=scheme == "dark")
+    page.wait_for_function("dark => document.body.classList.contains('dark') === dark", arg=dark)
     page.wait_for_function("() => document.getAnimations().every(each => each.playState === 'finished')")
+    return theme
 
 
-def _violations(page: Page, view: str, options: dict[str, object]) -> list[str]:
+def _violations(page: Page, view: str, within: str | None, options: dict[str, object]) -> list[str]:
     return [
         f"{view}: {each['id']}: {node['html'][:160]} {node['any'][0]['message'] if node['any'] else ''}"
-        for each in Axe().run(page, options=options).response["violations"]
+        for each in Axe().run(page, context=within, options=options).response["violations"]
         if each["impact"] in SERIOUS
         for node in each["nodes"][:4]
     ]
@@ -47,27 +51,27 @@ def _violations(page: Page, view: str, options: dict[str, object]) -> list[str]:
 
 def test_axe_finds_nothing_serious(shared: Server, open_page: Open) -> None:
     page = open_page(shared.url, color_scheme="light", reduced_motion="reduce")
-    found = violations(page, "a new chat", dark=True)
+    found = violations(page, "a new chat", themes=True)
     ask(page, "markdown, please")
     wait_answered(page)
     answers(page).hover()
     answers(page).get_by_role("button", name="More").click()
-    found += violations(page, "an answer and its menu", dark=True)
+    found += violations(page, "an answer and its menu", themes=True)
     page.keyboard.press("Escape")
     page.get_by_title("Figures of this answer").click()
     expect(page.get_by_role("tab", name="Figures")).to_be_visible()
-    found += violations(page, "a message's panel", dark=True)
+    found += violations(page, "a message's panel", within=PANEL, themes=True)
     page.get_by_role("button", name="Close panel").click()
     page.get_by_role("button", name="Settings", exact=True).click()
     page.get_by_role("searchbox", name="Search chats").fill("markdown")
     expect(page.get_by_role("region", name="Messages")).to_be_visible()
-    found += violations(page, "settings and a search", dark=True)
+    found += violations(page, "settings and a search", themes=True)
     page.get_by_role("button", name="Trash").click()
     expect(page.get_by_role("dialog", name="Trash")).to_be_visible()
-    found += violations(page, "the trash", dark=True)
+    found += violations(page, "the trash", within=DIALOG, themes=True)
     page.keyboard.press("Escape")
     page.keyboard.press("Control+/")
-    found += violations(page, "the shortcuts", dark=True)
+    found += violations(page, "the shortcuts", within=DIALOG, themes=True)
     assert "\n".join(found) == ""
 
 
@@ -76,25 +80,25 @@ def test_axe_finds_nothing_serious_in_any_dialog(shared: Server, open_page: Open
     found: list[str] = []
     page.get_by_role("button", name=re.compile("^Model: ")).click()
     expect(page.get_by_role("heading", name="An engine elsewhere")).to_be_visible()
-    found += violations(page, "the models", dark=True)
+    found += violations(page, "the models", within=DIALOG, themes=True)
     page.keyboard.press("Escape")
     ask(page, "markdown, please")
     wait_answered(page)
     for name in ("Import chats", "Export chats", "Filter the search"):
         page.get_by_role("button", name=name).click()
         expect(page.get_by_role("dialog", name=name)).to_be_visible()
-        found += violations(page, name, dark=True)
+        found += violations(page, name, within=DIALOG, themes=True)
         page.keyboard.press("Escape")
     message_box(page).fill("Which is better?")
     page.get_by_role("button", name="Compare answers to this").click()
     expect(page.get_by_role("dialog", name="Compare answers")).to_be_visible()
-    found += violations(page, "the choice of what to compare", dark=True)
+    found += violations(page, "the choice of what to compare", within=DIALOG, themes=True)
     page.keyboard.press("Escape")
     page.get_by_role("button", name="Settings", exact=True).click()
     for name in ("Chat menu", "Theme and language", "Preset menu"):
         page.get_by_role("button", name=name).first.click()
         expect(page.get_by_role("menu")).to_be_visible()
-        found += violations(page, name, dark=True)
+        found += violations(page, name, within=MENU, themes=True)
         page.keyboard.press("Escape")
     assert "\n".join(found) == ""
 
@@ -103,7 +107,7 @@ def test_axe_finds_nothing_serious_on_a_phone(shared: Server, open_page: Open) -
     page = open_page(shared.url, viewport=PHONE, color_scheme="light", reduced_motion="reduce")
     ask(page, "markdown, please")
     wait_answered(page)
-    found = violations(page, "an answer", dark=True)
+    found = violations(page, "an answer", themes=True)
     page.get_by_role("button", name="Settings", exact=True).click()
     found += violations(page, "settings")
     page.keyboard.press("Escape")

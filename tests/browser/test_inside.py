@@ -16,7 +16,7 @@ from playwright.sync_api import Locator, Page, expect
 from app.home import models_folder
 
 from .conftest import Server, answers, ask, serving, wait_answered
-from .test_accessible import violations
+from .test_accessible import PANEL, VIEW, violations
 
 Open = Callable[..., Page]
 PHONE = {"width": 390, "height": 844}
@@ -274,30 +274,30 @@ def test_axe_finds_nothing_serious_in_any_of_it(server: Server, open_page: Open)
     page = open_page(server.url, color_scheme="light", reduced_motion="reduce")
     converse(page, "What is the capital of France?", 8)
     panel = look(page, "Figures")
-    found = violations(page, "Figures")
+    found = violations(page, "Figures", within=PANEL)
     page.get_by_role("tab", name="Origin").click()
     expect(panel).to_contain_text("Digest")
-    found += violations(page, "Origin")
+    found += violations(page, "Origin", within=PANEL)
     page.get_by_role("tab", name="Replay").click()
     panel.get_by_role("button", name="Run it again").click()
     expect(panel.get_by_role("status")).to_contain_text("Identical", timeout=60_000)
-    found += violations(page, "Replay")
+    found += violations(page, "Replay", within=PANEL)
     page.get_by_role("tab", name="Tokens").click()
     expect(panel).to_contain_text("perplexity")
     panel.locator(".fs-token").nth(2).click()
     expect(page.get_by_role("dialog", name=re.compile("position 3"))).to_be_visible()
-    found += violations(page, "Tokens and what could have stood there", dark=True)
+    found += violations(page, "Tokens and what could have stood there", themes=True)
     page.keyboard.press("Escape")
     page.get_by_role("tab", name="Look inside").click()
     panel.locator(".fs-chooser .fs-token").nth(2).click()
     expect(panel.locator(".fs-picture")).to_have_count(3, timeout=30_000)
-    found += violations(page, "a look inside", dark=True)
+    found += violations(page, "a look inside", within=PANEL, themes=True)
     page.get_by_role("button", name="Close panel").click()
     page.get_by_role("button", name="Notebook").click()
     notebook = page.get_by_role("region", name="Notebook")
     notebook.get_by_role("textbox", name="Text").fill("The capital of France is")
     expect(notebook.locator(".fs-candidate").first).to_contain_text("Paris")
-    found += violations(page, "the notebook", dark=True)
+    found += violations(page, "the notebook", within=VIEW, themes=True)
     page.get_by_role("button", name="Back to the chat").click()
     page.locator("#fs-composer textarea").fill("Say hello in five words.")
     page.get_by_role("button", name="Compare answers to this").click()
@@ -308,7 +308,7 @@ def test_axe_finds_nothing_serious_in_any_of_it(server: Server, open_page: Open)
     expect(difference).to_contain_text("prompts that were computed", timeout=60_000)
     page.get_by_label("Differences from").select_option(index=1)
     expect(page.locator(".fs-difference").last).to_be_visible()
-    found += violations(page, "answers side by side", dark=True)
+    found += violations(page, "answers side by side", within=VIEW, themes=True)
     assert "\n".join(found) == ""
 
 

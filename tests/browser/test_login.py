@@ -99,7 +99,7 @@ def test_axe_finds_nothing_serious_at_the_login(server: Fireside, browser: Brows
         log_in(page, "Anna")
         page.locator("#fs-composer textarea").wait_for()
         expect(page.get_by_role("button", name="Log out")).to_be_visible()
-        found += violations(page, "the page of somebody", dark=True)
+        found += violations(page, "the page of somebody", themes=True)
     assert "\n".join(found) == ""
 
 

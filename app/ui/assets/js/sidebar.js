@@ -63,7 +63,10 @@ export function mountSidebar(element, actions) {
 /** Bring the whole list in line with the server. */
 export const refreshList = () => refresh(null);
 
-const look = () => showList({ query: input.value.trim(), archived });
+function look() {
+  clearTimeout(timer);
+  showList({ query: input.value.trim(), archived });
+}
 
 /** Show the archive in place of the list, or the list again. */
 function showArchive(into) {
@@ -78,7 +81,11 @@ function drawFoot() {
     : iconButton("archive", t("Archive"), () => showArchive(true));
   const bin = iconButton("trash", t("Trash"), openTrash);
   const bring = iconButton("upload", t("Import chats"), openImport);
-  const take = iconButton("download", t("Export chats"), () => exportChats());
+  const take = iconButton("download", t("Export chats"), () => {
+    // What is typed may not be searched for yet.
+    look();
+    exportChats();
+  });
   const notebook = iconButton("notebook", t("Notebook"), () => openView("notebook"));
   foot.replaceChildren(turn, bin, notebook, bring, take);
 }
