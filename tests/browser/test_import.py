@@ -14,8 +14,9 @@ from urllib.request import Request, urlopen
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.app.chat_files import chatgpt
 from tests.app.command import assert_refused, fireside
-from tests.app.test_import import HOSTILE, chatgpt
+from tests.app.test_import_refusals import HOSTILE
 from tests.browser.conftest import Server
 
 DROP = """([selector, name, data, type]) => {
