@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from urllib.request import urlopen
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, Route, expect, sync_playwright
 
 from app.cli import main
 from app.home import models_folder
@@ -26,6 +26,9 @@ from tests.forked import Forked
 CHECKOUT = Path(__file__).parents[2]
 COMMAND = ("-m", "app.cli")
 START_SECONDS = 60.0
+# What is to be seen on a busy machine too; how quick the page is, test_page_speed tells.
+PATIENCE_MS = 20_000
+expect.set_options(timeout=PATIENCE_MS)
 EXIT_SECONDS = 10.0
 
 
@@ -173,7 +176,7 @@ def open_page(browser: Browser) -> Iterator[Callable[..., Page]]:
     def open_one(url: str, context: BrowserContext | None = None, **options: object) -> Page:
         if context is None:
             context = browser.new_context(**{"viewport": {"width": 1440, "height": 900}, **options})  # type: ignore[arg-type]
-            context.set_default_timeout(20_000)
+            context.set_default_timeout(PATIENCE_MS)
             contexts.append(context)
         page = context.new_page()
         origin = f"{urlsplit(url).scheme}://{urlsplit(url).netloc}"
@@ -196,6 +199,17 @@ def open_page(browser: Browser) -> Iterator[Callable[..., Page]]:
 def is_failure(text: str) -> bool:
     """Whether a console line tells of a refused resource or a broken script; a server that is gone is neither."""
     return "Content Security Policy" in text or "Uncaught" in text
+
+
+@contextmanager
+def held_up(page: Page) -> Iterator[None]:
+    """Within, the page's events do not reach the server; afterwards they do, in order."""
+    held: list[Route] | None = []
+    page.route("**/gradio_api/run/predict*", lambda route: route.continue_() if held is None else held.append(route))
+    yield
+    early, held = held, None
+    for route in early:
+        route.continue_()
 
 
 def message_box(page: Page) -> Locator:

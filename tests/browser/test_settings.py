@@ -6,9 +6,9 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from playwright.sync_api import Locator, Page, Route, expect
+from playwright.sync_api import Locator, Page, expect
 
-from .conftest import Server, answers, ask, message_box, wait_answered
+from .conftest import Server, answers, ask, held_up, message_box, wait_answered
 
 Open = Callable[..., Page]
 
@@ -246,17 +246,13 @@ def test_what_is_typed_is_typed_over_the_chats_own_values(shared: Server, open_p
     slider(page, "Top-k").fill("7")
     ask(page, "with seven")
     wait_answered(page)
-    held: list[Route] | None = []
-    page.route("**/gradio_api/run/predict*", lambda route: route.continue_() if held is None else held.append(route))
-    page.reload()
-    button = page.get_by_role("button", name="Settings")
-    expect(button).to_have_attribute("aria-expanded", "true")
-    expect(page.get_by_role("heading", name="Settings")).to_be_visible()
-    expect(slider(page, "Top-k")).to_be_hidden()
-    ask(page, "before all that")
-    early, held = held, None
-    for route in early:
-        route.continue_()
+    with held_up(page):
+        page.reload()
+        button = page.get_by_role("button", name="Settings")
+        expect(button).to_have_attribute("aria-expanded", "true")
+        expect(page.get_by_role("heading", name="Settings")).to_be_visible()
+        expect(slider(page, "Top-k")).to_be_hidden()
+        ask(page, "before all that")
     expect(slider(page, "Top-k")).to_be_visible()
     wait_answered(page, 2)
     expect(slider(page, "Top-k")).to_have_value("7")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from playwright.sync_api import Locator, Page, expect
 
-from .conftest import Server, answers, ask, message_box, wait_answered
+from .conftest import Server, answers, ask, held_up, message_box, wait_answered
 
 Open = Callable[..., Page]
 
@@ -125,6 +125,21 @@ def test_going_back_counts_though_the_new_chat_is_still_asked_for(shared: Server
     expect(answers(page)).to_contain_text("You said: stay with me")
     expect(page.get_by_role("link", name="stay with me")).to_have_attribute("aria-current", "page")
     expect(page).to_have_url(address)
+
+
+def test_a_new_chat_is_not_overtaken_by_the_message_before_it(shared: Server, open_page: Open) -> None:
+    page = open_page(shared.url)
+    with held_up(page):
+        ask(page, "sent and left")
+        page.get_by_role("button", name="New chat").click()
+    expect(links(page).first).to_have_text("sent and left")
+    expect(page.get_by_role("img", name="new answer").first).to_be_visible()
+    expect(answers(page)).to_have_count(0)
+    expect(page.get_by_role("heading", name="What shall we talk about?")).to_be_visible()
+    expect(message_box(page)).to_have_value("")
+    ask(page, "and begun anew")
+    wait_answered(page)
+    expect(answers(page)).to_contain_text("You said: and begun anew")
 
 
 def test_the_list_is_walked_by_keys(shared: Server, open_page: Open) -> None:

@@ -3,6 +3,7 @@
 import { MOST_CHARACTERS, quote, readFile, tooMuch, unquote } from "./attachments.js";
 import { send } from "./bridge.js";
 import { Count } from "./count.js";
+import { beginnings } from "./destination.js";
 import { h, icon, iconButton } from "./dom.js";
 import { draftOf, keepDraft } from "./drafts.js";
 import { number, t } from "./i18n.js";
@@ -90,26 +91,28 @@ export function conversationSettled(id, status) {
   sendWaiting();
 }
 
-/** The server has taken a message; where it is kept. */
+/** The server has taken a message; where it is kept. Returns whether the user has begun another conversation since. */
 export function messageSent(nonce, id) {
-  if (!sending || sending.nonce !== nonce) return;
+  if (!sending || sending.nonce !== nonce) return false;
   const taken = sending;
   sending = null;
   clearTimeout(taken.timer);
   if (taken.waiting) {
     waiting.remove(taken.waiting);
-    return;
+    return false;
   }
   if (conversation !== taken.conversation) {
     keepDraft(taken.conversation, { text: "", files: [] });
-    return;
+    return false;
   }
   keepDraft(conversation, { text: "", files: [] });
-  if (conversation === "") conversation = id;
+  const left = conversation === "" && taken.begun !== beginnings();
+  if (conversation === "" && !left) conversation = id;
   files = files.filter((file) => !taken.files.includes(file));
   // What was typed since stays.
   const { value } = box();
   write(value.startsWith(taken.typed) ? value.slice(taken.typed.length) : value);
+  return left;
 }
 
 /** Something was refused; it may have been what was sent. */
@@ -302,7 +305,7 @@ async function submit() {
 function dispatch(message) {
   if (sending) return;
   const nonce = `${Date.now().toString(36)}-${Math.random().toString(36).slice(2)}`;
-  sending = { ...message, nonce, conversation };
+  sending = { ...message, nonce, conversation, begun: beginnings() };
   send("transcript", "ask", { text: message.text, nonce, conversation });
   const timer = () => {
     if (sending?.nonce !== nonce) return;

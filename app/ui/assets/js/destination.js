@@ -8,6 +8,7 @@ const PATIENCE_MS = 5_000;
 // Undefined until a conversation is shown or asked for.
 let destination;
 let leaving = false;
+let begun = 0; // new conversations
 let waiting = null;
 let again = false; // it was asked for once more since
 
@@ -37,6 +38,15 @@ export function leave(event, data) {
   leaving = true;
   send("transcript", event, data);
 }
+
+/** The user begins a new conversation, and is in none that has an id. */
+export function begin() {
+  begun += 1;
+  arrive("");
+}
+
+/** How many were begun: what is sent into a new conversation belongs to the one of that number. */
+export const beginnings = () => begun;
 
 /** The user is in this conversation. */
 export function arrive(id) {

@@ -2,7 +2,7 @@
 
 import { receive, send } from "./bridge.js";
 import { noteRevision } from "./changes.js";
-import { arrive, destined, isWanted, leave, open } from "./destination.js";
+import { arrive, begin, destined, isWanted, leave, open } from "./destination.js";
 import { h, iconButton } from "./dom.js";
 import { emptyState } from "./empty.js";
 import { t } from "./i18n.js";
@@ -70,7 +70,7 @@ export const sync = (id) => send("transcript", "sync", { id });
 
 /** Show a new conversation at once; what is sent from now on belongs to it, however late Python's answer is. */
 export function startConversation() {
-  arrive("");
+  begin();
   display({ conversation: "", revision: 0, title: "", messages: [] });
 }
 
@@ -149,9 +149,9 @@ function keepFocus(draw) {
 }
 
 function append({ conversation: id, revision, parent, messages, nonce }) {
-  onSent(nonce, id);
+  const left = onSent(nonce, id);
   // What the user went to since then is on its way.
-  if ((destined() ?? conversation) !== conversation) return;
+  if (left || (destined() ?? conversation) !== conversation) return;
   // The user may have gone elsewhere meanwhile, or another tab may have gone on: ask for what is true, as this
   // is not the place for what came.
   const last = rows.at(-1)?.message.id ?? null;
