@@ -13,7 +13,7 @@ run: $(VENV)/.app  ## start Fireside; the first start fetches the model
 	@$(BIN)/fireside
 
 test: $(VENV)/.test  ## run the tests, two at a time; ARGS="tests/engine" for some
-	@$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: $(VENV)/.lint
 	$(BIN)/ruff check .
