@@ -17,6 +17,7 @@ from app.fake import ScriptedBackend
 from app.store import BackupFailed, DiskRefused, Store, StoreError
 from tests.app.serving import LIMIT_SECONDS, chatting, finish, run_of, texts
 from tests.small_file_system import fill, free, small_file_system
+from tests.turnstile import crowded
 
 # More than the pages that there are have room for.
 LONG = "A long question. " * 600 + "?"
@@ -140,8 +141,8 @@ def test_an_answer_that_outgrows_the_disk_is_saved_once_there_is_room(disk: Disk
         wait_until(lambda: live.error is None)
         saved = monotonic() - freed
         print(f"told after {told:.2f} s, saved {saved:.2f} s after there was room")
-        assert told < 2
-        assert saved < 5
+        assert told < 2 * crowded()
+        assert saved < 5 * crowded()
         message = finish(chats, store, sent)
         assert (message.status, live.error) == ("complete", None)
         assert message.content == "".join(words)

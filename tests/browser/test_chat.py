@@ -79,8 +79,7 @@ def test_an_answer_goes_on_while_another_chat_is_open(shared: Server, open_page:
     expect(answers(page)).to_contain_text("You said: second")
     page.go_back()
     page.get_by_role("link", name="first, a long one").click()
-    wait_answered(page)
-    expect(answers(page)).to_contain_text("word399")
+    expect(answers(page)).to_contain_text("word399", timeout=60_000)
     expect(answers(page)).not_to_contain_text("You said")
 
 
@@ -107,15 +106,21 @@ def test_regenerate_keeps_the_old_version(shared: Server, open_page: Open) -> No
     expect(answers(page)).to_have_count(1)
 
 
+def copied(page: Page, beginning: str) -> None:
+    """Wait until what begins so is in the clipboard."""
+    page.wait_for_function(
+        "async (beginning) => (await navigator.clipboard.readText()).startsWith(beginning)", arg=beginning
+    )
+
+
 def test_copy_and_figures(shared: Server, open_page: Open) -> None:
     page = open_page(shared.url, permissions=["clipboard-read", "clipboard-write"])
     ask(page, "some markdown")
     wait_answered(page)
     answers(page).get_by_role("button", name="Copy", exact=True).click()
-    copied = page.evaluate("navigator.clipboard.readText()")
-    assert copied.startswith("A **key–value cache**")
+    copied(page, "A **key–value cache**")
     page.get_by_role("button", name="Copy code").click()
-    assert page.evaluate("navigator.clipboard.readText()").startswith("def attend")
+    copied(page, "def attend")
     page.get_by_role("button", name=re.compile(r"^\d+ tokens")).click()
     figures = page.get_by_role("dialog", name="This answer")
     for name in ("Speed", "Time to first token", "Reused from before", "Seed"):

@@ -14,16 +14,12 @@ from playwright.sync_api import Browser
 
 from benchmarks import machine
 from benchmarks import page as speed
+from tests.turnstile import crowded
 
 pytestmark = pytest.mark.alone
 
 TIMES = 3
 LOADED = 2.0
-
-
-def crowded() -> float:
-    """How many programs share a processor, at least 1."""
-    return max(1.0, machine.load())
 
 
 @pytest.fixture(scope="module")

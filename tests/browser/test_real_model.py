@@ -50,8 +50,8 @@ def test_the_real_path(slow: Server, open_page: Open) -> None:
     # The model may have given the chat a title of its own by now.
     page.locator(f"a[href*='{conversation_id(address)}']").first.click()
     expect(answers(page).first).to_contain_text("Paris")
-    assert answers(page).last.locator(".fs-md").inner_text() == stopped
-    assert page.url == address
+    expect(answers(page).last.locator(".fs-md")).to_have_text(stopped, use_inner_text=True)
+    expect(page).to_have_url(address)
     expect(page.get_by_role("slider", name="Temperature", exact=True)).to_have_value("0")
 
 
@@ -96,7 +96,7 @@ def test_two_tabs_and_an_overlong_prompt(real: Server, open_page: Open) -> None:
     for page, text in zip((first, second), texts, strict=True):
         page.reload()
         expect(answers(page)).to_have_count(1)
-        assert answers(page).locator(".fs-md").inner_text() == text
+        expect(answers(page).locator(".fs-md")).to_have_text(text, use_inner_text=True)
     first.get_by_role("button", name="New chat").click()
     ask(first, "tree " * 9_000)
     failure = first.get_by_role("log").get_by_role("alert")

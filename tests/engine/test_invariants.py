@@ -16,6 +16,7 @@ import pytest
 
 from engine import Engine, Run, Sampling
 from tests.tiny import write_tiny_llama
+from tests.turnstile import crowded
 
 ENDLESS = Sampling(temperature=0, ignore_eos=True)
 HOT = Sampling(temperature=1, seed=9, ignore_eos=True)
@@ -66,7 +67,7 @@ def test_a_cancel_frees_the_slot_at_once_and_touches_nobody_else(engine: Engine,
     last = list(victim)[-1]
     taken = time.perf_counter() - began
     assert last.finish_reason == "cancelled"
-    assert taken < CANCEL_SECONDS
+    assert taken < CANCEL_SECONDS * crowded()
     if phase != "queued":
         assert used_slots(engine) < SLOTS
     assert [first_tokens(run) for run in beside] == alone

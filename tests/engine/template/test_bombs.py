@@ -16,6 +16,7 @@ from engine.template import ChatTemplate
 from tests.engine.template.hostile import BOMBS, SLOW
 from tests.engine.template.styles import CHATML
 from tests.tiny import write_tiny_llama
+from tests.turnstile import crowded
 
 TALK = [{"role": "user", "content": "word " * 100}, {"role": "assistant", "content": "a"}]
 SECONDS = 2.0
@@ -36,7 +37,7 @@ def go_off(source: str) -> float:
 
 @pytest.mark.parametrize("source", [bomb for bomb in BOMBS if bomb not in SLOW], ids=lambda source: source[:50])
 def test_a_bomb_ends_in_time_with_one_error(source: str) -> None:
-    assert go_off(source) < SECONDS
+    assert go_off(source) < SECONDS * crowded()
 
 
 class Stream(threading.Thread):
@@ -88,8 +89,8 @@ def test_bombs_do_not_hold_up_another_chat(engine: Engine, capsys: pytest.Captur
             f"\n{count} bombs, the slowest {slowest:.2f} s; beside them {rate:.0f} tokens a second, "
             f"the longest gap {stream.longest * 1000:.0f} ms"
         )
-    assert slowest < SECONDS
-    assert stream.longest < LONGEST_GAP
+    assert slowest < SECONDS * crowded()
+    assert stream.longest < LONGEST_GAP * crowded()
     assert rate > 20
 
 
@@ -110,7 +111,7 @@ def test_good_templates_render_after_and_beside_bombs() -> None:
         bomb.start()
     started = time.perf_counter()
     assert template.render(TALK).text == expected
-    assert time.perf_counter() - started < SECONDS / 2
+    assert time.perf_counter() - started < SECONDS / 2 * crowded()
     for bomb in bombs:
         bomb.join()
     assert template.render(TALK).text == expected
