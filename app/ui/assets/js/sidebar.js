@@ -65,6 +65,7 @@ export const refreshList = () => refresh(null);
 
 function look() {
   clearTimeout(timer);
+  timer = null;
   showList({ query: input.value.trim(), archived });
 }
 
@@ -83,7 +84,7 @@ function drawFoot() {
   const bring = iconButton("upload", t("Import chats"), openImport);
   const take = iconButton("download", t("Export chats"), () => {
     // What is typed may not be searched for yet.
-    look();
+    if (timer !== null) look();
     exportChats();
   });
   const notebook = iconButton("notebook", t("Notebook"), () => openView("notebook"));
