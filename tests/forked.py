@@ -11,10 +11,10 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from multiprocessing import forkserver
 from pathlib import Path
+from unittest.mock import patch
 
 # Before any test changes it: what is read by an import stays as it is here.
 ENVIRONMENT = dict(os.environ)
-ROOT = Path(__file__).parents[1]
 
 _forks = multiprocessing.get_context("forkserver")
 _forks.set_forkserver_preload(["app.cli", "app.server", "engine", "numba"])
@@ -32,7 +32,8 @@ class Forked:
         self, main: Main, arguments: Sequence[str], output: Path, errors: Path | None = None, stdin: Path | None = None
     ) -> None:
         files = (stdin or Path(os.devnull), output, errors or output)
-        _begin()
+        with patch.dict(os.environ, ENVIRONMENT, clear=True):
+            forkserver.ensure_running()
         self._process = _forks.Process(
             target=_run, args=(main, arguments, files, dict(os.environ), Path.cwd()), daemon=True
         )
@@ -54,18 +55,6 @@ class Forked:
 
     def kill(self) -> None:
         self._process.kill()
-
-
-def _begin() -> None:
-    """Start what all are forked of, if it does not run yet."""
-    now = dict(os.environ)
-    os.environ.clear()
-    os.environ.update(ENVIRONMENT)
-    try:
-        forkserver.ensure_running()
-    finally:
-        os.environ.clear()
-        os.environ.update(now)
 
 
 def _run(

@@ -26,11 +26,10 @@ from tests.forked import Forked
 CHECKOUT = Path(__file__).parents[2]
 COMMAND = ("-m", "app.cli")
 START_SECONDS = 60.0
+EXIT_SECONDS = 10.0
 # What is to be seen on a busy machine too; how quick the page is, test_page_speed tells.
 PATIENCE_MS = 20_000
 expect.set_options(timeout=PATIENCE_MS)
-EXIT_SECONDS = 10.0
-
 
 Begin = Callable[[Path], "subprocess.Popen[bytes] | Forked"]
 

@@ -15,7 +15,7 @@ from app.fake import ScriptedBackend
 from tests.app.remote.fireside import Fireside, fireside
 from tests.app.serving import loader_of
 
-from .conftest import answers, ask, wait_answered
+from .conftest import PATIENCE_MS, answers, ask, wait_answered
 from .test_accessible import violations
 
 PASSWORD = "correct horse battery"
@@ -50,7 +50,7 @@ def logged_in(browser: Browser, open_page: Open) -> Iterator[Callable[..., Page]
 
     def as_somebody(server: Fireside, name: str) -> Page:
         context = browser.new_context(viewport={"width": 1280, "height": 860})
-        context.set_default_timeout(20_000)
+        context.set_default_timeout(PATIENCE_MS)
         contexts.append(context)
         page = context.new_page()
         page.goto(server.url)

@@ -16,11 +16,17 @@ def links(page: Page) -> Locator:
     return page.get_by_role("navigation", name="Conversations").get_by_role("link")
 
 
-def menu(page: Page, title: str, entry: str) -> None:
-    """Choose an entry of a conversation's menu."""
+def open_menu(page: Page, title: str) -> Locator:
+    """Open the menu of a conversation; its row."""
     row = page.get_by_role("listitem").filter(has=page.get_by_role("link", name=title, exact=True))
     row.hover()
     row.get_by_role("button", name="Chat menu").click()
+    return row
+
+
+def menu(page: Page, title: str, entry: str) -> None:
+    """Choose an entry of a conversation's menu."""
+    open_menu(page, title)
     page.get_by_role("menuitem", name=entry).click()
 
 
@@ -74,9 +80,7 @@ def test_rename_pin_and_export(shared: Server, open_page: Open, tmp_path: Path) 
 def test_a_menu_that_was_opened_before_the_answer_ended_still_renames(shared: Server, open_page: Open) -> None:
     page = open_page(shared.url)
     ask(page, "think of a name")
-    row = page.get_by_role("listitem").filter(has=page.get_by_role("link", name="think of a name", exact=True))
-    row.hover()
-    row.get_by_role("button", name="Chat menu").click()
+    row = open_menu(page, "think of a name")
     wait_answered(page)
     expect(row.get_by_role("img", name="being answered")).to_be_hidden()
     page.get_by_role("menuitem", name="Rename").click()
