@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from time import monotonic, sleep
@@ -14,13 +13,13 @@ import openai
 import pytest
 from playwright.sync_api import Browser, expect
 
+from app.home import models_folder
 from app.remote import Address, RemoteEngine
 from app.store import Store
-from benchmarks.machine import free_port
 from engine import ContextOverflow, Engine, Sampling
 from tests.app import plain_http
 from tests.app.api.conftest import api_server, client_of
-from tests.browser.conftest import Server, answers, ask, wait_answered
+from tests.browser.conftest import answers, ask, serving, wait_answered
 from tests.conformance.conftest import CONTEXT
 
 pytestmark = pytest.mark.slow
@@ -131,11 +130,7 @@ def test_openai_python_is_answered_through_it(remote: RemoteEngine, tmp_path: Pa
 
 
 def test_the_page_talks_to_it(vllm: str, browser: Browser, tmp_path: Path) -> None:
-    port = free_port()
-    command = [sys.executable, "-m", "app.cli", "serve", "--engine", vllm, "--port", str(port), "--no-browser"]
-    server = Server([*command, "--home", str(tmp_path / "home")], port, tmp_path / "log")
-    server.start()
-    try:
+    with serving(tmp_path, models_folder(), options=("--engine", vllm)) as server:
         page = browser.new_page()
         page.goto(server.url)
         expect(page.get_by_text(f"0 / {CONTEXT:,} ctx")).to_be_visible(timeout=60_000)
@@ -159,6 +154,3 @@ def test_the_page_talks_to_it(vllm: str, browser: Browser, tmp_path: Path) -> No
         page.get_by_role("button", name="Stop", exact=True).click()
         until_free(vllm)
         page.close()
-    finally:
-        server.stop()
-        server.close()
